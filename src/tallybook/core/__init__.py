@@ -1,0 +1,1 @@
+"""What usage is: pure, synchronous rules without I/O; imports nothing of ours outside this room."""

@@ -1,0 +1,113 @@
+"""Adding events up: rows of rollups, marks for extremes and last values, and merging both.
+
+Everything here merges in any order and any grouping to the same result; that is what makes rollups exact.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import MINUTE_US
+from tallybook.core.number import NANOS_MAX
+
+Dimensions = tuple[str | None, ...]
+
+_OFFSET = 10 * NANOS_MAX
+_DIGITS = 26
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one event says to the meters of its type.
+
+    Attributes:
+        type_no: The generation of the event type whose rollups it goes to.
+        dimensions: Values in the order of the shape's dimensions.
+        values: Nanos in the order of the shape's fields; None where the event does not carry the field.
+        marks: (meter number, mark) for extremes and last values.
+        uniques: (meter number, value_hi, value_lo) for distinct values.
+    """
+
+    type_no: int
+    dimensions: Dimensions
+    values: tuple[int | None, ...]
+    marks: tuple[tuple[int, str], ...] = ()
+    uniques: tuple[tuple[int, int, int], ...] = ()
+
+
+SeriesKey = tuple[AccountId, int, Dimensions]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Aggregates of any number of readings, by series and minute.
+
+    *rows* hold, per (series, minute), the number of events and then, per field, how many carried it and their sum.
+    """
+
+    rows: dict[tuple[SeriesKey, int], list[int]] = field(default_factory=dict)
+    marks: dict[tuple[SeriesKey, int, int], str] = field(default_factory=dict)
+    uniques: set[tuple[SeriesKey, int, int, int, int]] = field(default_factory=set)
+
+    def add(self, account_id: AccountId, time_us: int, reading: Reading) -> None:
+        """Count one event."""
+        key = (account_id, reading.type_no, reading.dimensions)
+        minute = time_us // MINUTE_US
+        row = self.rows.get((key, minute))
+        if row is None:
+            row = [1]
+            for value in reading.values:
+                row += (0, 0) if value is None else (1, value)
+            self.rows[key, minute] = row
+        else:
+            row[0] += 1
+            place = 1
+            for value in reading.values:
+                if value is not None:
+                    row[place] += 1
+                    row[place + 1] += value
+                place += 2
+        for meter_no, mark in reading.marks:
+            known = self.marks.get((key, minute, meter_no))
+            if known is None or mark > known:
+                self.marks[key, minute, meter_no] = mark
+        for meter_no, value_hi, value_lo in reading.uniques:
+            self.uniques.add((key, minute, meter_no, value_hi, value_lo))
+
+    def series(self) -> set[SeriesKey]:
+        """Return every series that has a row."""
+        return {key for key, _ in self.rows}
+
+
+# --- marks: text that sorts like the value --------------------------------------------------------------------------
+
+
+def mark_max(nanos: int) -> str:
+    """Return the mark of which the greatest belongs to the greatest value."""
+    return f"{nanos + _OFFSET:0{_DIGITS}d}"
+
+
+def mark_min(nanos: int) -> str:
+    """Return the mark of which the greatest belongs to the smallest value."""
+    return f"{_OFFSET - nanos:0{_DIGITS}d}"
+
+
+def mark_last(nanos: int, time_us: int, tie: int) -> str:
+    """Return the mark of which the greatest belongs to the latest event; *tie* (64 bits) decides among equals."""
+    return f"{time_us:017d}{tie & _MASK:016x}{nanos + _OFFSET:0{_DIGITS}d}"
+
+
+def value_of_max(mark: str) -> int:
+    """Return the nanos that `mark_max` or `mark_last` wrote."""
+    return int(mark[-_DIGITS:]) - _OFFSET
+
+
+def value_of_min(mark: str) -> int:
+    """Return the nanos that `mark_min` wrote."""
+    return _OFFSET - int(mark)
+
+
+def greatest(marks: Iterable[str]) -> str | None:
+    """Return the mark that wins, None of none."""
+    return max(marks, default=None)

@@ -1,0 +1,262 @@
+"""Events as they arrive: JSON decoded strictly, the CloudEvents envelope checked, identity and digest taken.
+
+What an event's `data` must hold is the catalogue's business. Rejections are values (`EventError`), one per event:
+one bad event never fails its batch.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from enum import StrEnum
+
+import msgspec
+
+from tallybook.core.clock import US_PER_S
+from tallybook.core.errors import FieldInvalid, JsonMalformed, TooLarge
+from tallybook.core.ids import ID_BYTES_MAX, AccountId, check_text
+from tallybook.core.instant import DAY_US, instant_text, parse_event_time
+from tallybook.core.key import Caller
+
+EVENTS_MAX = 10_000
+EVENT_BYTES_MAX = 64 * 1024
+DEPTH_MAX = 32
+PAST_US = 35 * DAY_US
+FUTURE_US = 5 * 60 * US_PER_S
+DEFAULT_SOURCE = "default"
+ERRORS_SHOWN_MAX = 100
+
+
+class Outcome(StrEnum):
+    """What became of one event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event whose envelope is sound.
+
+    Attributes:
+        index: Its place in the request.
+        body: The event as sent, with the defaulted attributes filled in: what the raw store keeps.
+        key_hi, key_lo: 128-bit identity of (account, source, id) as two signed integers.
+        digest: 64 bits of the payload (type, time as given, data): same identity, other digest = conflict.
+    """
+
+    index: int
+    account_id: AccountId
+    event_id: str
+    type: str
+    time_us: int
+    data: dict[str, object]
+    body: dict[str, object]
+    key_hi: int
+    key_lo: int
+    digest: int
+
+
+class EventError(msgspec.Struct, frozen=True, omit_defaults=False):
+    """Why one event was not accepted; *pointer* is a JSON pointer into the request's body."""
+
+    index: int
+    id: str | None
+    outcome: Outcome
+    code: str
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The rules of one request: who sends, when it arrived, and how far back events may lie."""
+
+    caller: Caller
+    now_us: int
+    backfill: bool = False
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+_WIDE = Context(prec=500)
+
+
+def _exact(text: str) -> Decimal | int:
+    """Read a JSON number with a point or exponent exactly, in one form whatever its spelling (1.50 is 1.5)."""
+    value = Decimal(text)
+    if text[-1] == "0" or "e" in text or "E" in text:
+        value = value.normalize(_WIDE)
+        if 0 <= value.adjusted() < 40 and value == value.to_integral_value():
+            return int(value)
+    return value
+
+
+_decoder = msgspec.json.Decoder(float_hook=_exact)
+_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
+encode_lines: Callable[[list[object]], bytes] = _encoder.encode_lines
+
+
+def decode_json(body: bytes) -> object:
+    """Decode one JSON document: UTF-8, no duplicate keys, numbers exact (int or Decimal).
+
+    Raises:
+        JsonMalformed: If it is anything else.
+    """
+    try:
+        value: object = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise JsonMalformed(f"the body is not JSON: {_reason(error)}") from None
+    except RecursionError:
+        raise JsonMalformed(f"the body is nested deeper than {DEPTH_MAX} levels") from None
+    _refuse_duplicate_keys(body, value)
+    return value
+
+
+def decode_events(body: bytes, *, lines: bool = False) -> list[object]:
+    """Decode a request of events: one object, an array of them, or (*lines*) one per line.
+
+    Raises:
+        JsonMalformed: If it is not JSON, or a key is said twice. Nothing of it counts then.
+        TooLarge: Above EVENTS_MAX events.
+    """
+    value = _decode_lines(body) if lines else decode_json(body)
+    events = value if isinstance(value, list) else [value]
+    if len(events) > EVENTS_MAX:
+        raise TooLarge(f"a request holds at most {EVENTS_MAX} events, this one has {len(events)}")
+    return events
+
+
+def _decode_lines(body: bytes) -> list[object]:
+    try:
+        events: list[object] = _decoder.decode_lines(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        for number, line in enumerate(body.split(b"\n"), start=1):
+            try:
+                if line.strip():
+                    decode_json(line)
+            except JsonMalformed as error:
+                raise JsonMalformed(f"line {number}: {error.message}") from None
+        raise JsonMalformed("the body is not NDJSON: one JSON object per line") from None
+    _refuse_duplicate_keys(body, events)
+    return events
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return text.removeprefix("JSON is malformed: ") if isinstance(error, msgspec.MsgspecError) else "not UTF-8"
+
+
+def _refuse_duplicate_keys(body: bytes, value: object) -> None:
+    """Refuse a body that says a key twice: of two amounts, neither can be believed.
+
+    The decoder keeps the last of two equal keys, so a body that lost one has fewer colons when written again.
+    Escaped colons could hide that; bodies with them are read key by key.
+    """
+    lowered = b"\\u003a" in body or b"\\u003A" in body
+    if not lowered and body.count(b":") == _encoder.encode(value).count(b":"):
+        return
+    documents = [body] if not isinstance(value, list) or body.lstrip()[:1] == b"[" else body.split(b"\n")
+    for document in documents:
+        if document.strip():
+            json.loads(document, object_pairs_hook=_pairs_once, parse_int=str, parse_float=str)
+
+
+def _pairs_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    seen = dict(pairs)
+    if len(seen) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise JsonMalformed(f"the key {twice[:64]!r} stands twice in one object")
+    return seen
+
+
+# --- the envelope ---------------------------------------------------------------------------------------------------
+
+
+def read_event(index: int, body: object, admission: Admission) -> Event:
+    """Check the envelope of one decoded event and take its identity.
+
+    Raises:
+        FieldInvalid: With a pointer into the event (not yet into the request) and, in *reason*, a code of its own
+            where the general one says too little.
+    """
+    if not isinstance(body, dict):
+        raise FieldInvalid("an event must be a JSON object", pointer="")
+    event_id = check_text(body.get("id"), "/id")
+    event_type = check_text(body.get("type"), "/type")
+    account_id = _account_of(body, admission.caller)
+    source = body.get("source")
+    source = DEFAULT_SOURCE if source is None else check_text(source, "/source")
+    data = _check_data(body)
+    time_us, given_us = _time_of(body, admission)
+    payload = _encoder.encode((event_type, given_us, data))
+    if len(payload) > EVENT_BYTES_MAX:
+        raise FieldInvalid(f"an event is at most {EVENT_BYTES_MAX} bytes", pointer="/data", reason="event-too-large")
+    if b"\\u0000" in payload or payload.count(b"{") + payload.count(b"[") > DEPTH_MAX:
+        _check_tree(data, "/data", 2)
+    identity = hashlib.blake2b(f"{account_id}\0{source}\0{event_id}".encode(), digest_size=16).digest()
+    key_hi, key_lo = struct.unpack(">qq", identity)
+    (digest,) = struct.unpack(">q", hashlib.blake2b(payload, digest_size=8).digest())
+    if given_us is None or "source" not in body or "subject" not in body:
+        body = {**body, "source": source, "subject": account_id, "time": body.get("time") or instant_text(time_us)}
+    return Event(index, account_id, event_id, event_type, time_us, data, body, key_hi, key_lo, digest)
+
+
+def _account_of(body: dict[str, object], caller: Caller) -> AccountId:
+    subject = body.get("subject")
+    if subject is None:
+        if caller.account_id is None:
+            raise FieldInvalid("must name the account, as the key belongs to the operator", pointer="/subject")
+        return caller.account_id
+    subject = check_text(subject, "/subject")
+    if caller.account_id is not None and subject != caller.account_id:
+        raise FieldInvalid("must be the key's own account", pointer="/subject", reason="subject-forbidden")
+    return AccountId(subject)
+
+
+def _check_data(body: dict[str, object]) -> dict[str, object]:
+    if body.get("specversion", "1.0") != "1.0":
+        raise FieldInvalid('must be "1.0"', pointer="/specversion")
+    if "data_base64" in body:
+        raise FieldInvalid("binary data cannot be metered; send a JSON object as data", pointer="/data_base64")
+    data = body.get("data")
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise FieldInvalid("must be a JSON object", pointer="/data")
+    return data
+
+
+def _time_of(body: dict[str, object], admission: Admission) -> tuple[int, int | None]:
+    """Return the event's instant, and what the sender gave (None where it is the time of receipt)."""
+    given = body.get("time")
+    if given is None:
+        return admission.now_us, None
+    time_us = parse_event_time(given, "/time")
+    if time_us > admission.now_us + FUTURE_US:
+        raise FieldInvalid("lies more than 5 minutes ahead", pointer="/time", reason="timestamp-out-of-window")
+    if time_us < admission.now_us - PAST_US and not admission.backfill:
+        raise FieldInvalid(
+            "lies more than 35 days back; the operator may import older events with backfill",
+            pointer="/time",
+            reason="timestamp-out-of-window",
+        )
+    return time_us, time_us
+
+
+def _check_tree(value: object, pointer: str, depth: int) -> None:
+    """Refuse NUL characters and nesting beyond DEPTH_MAX, wherever they are."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise FieldInvalid("must not contain a NUL character", pointer=pointer, reason="invalid-string")
+    elif isinstance(value, dict | list):
+        if depth > DEPTH_MAX:
+            raise FieldInvalid(f"is nested deeper than {DEPTH_MAX} levels", pointer=pointer, reason="too-deep")
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in items:
+            _check_tree(key, pointer, depth)
+            _check_tree(inner, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')[:64]}", depth + 1)

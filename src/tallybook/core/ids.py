@@ -1,0 +1,36 @@
+"""Names of things: which strings may be ids, and how ours are made. Not for keys (see `key`)."""
+
+import secrets
+from typing import NewType
+
+from tallybook.core.errors import FieldInvalid
+
+AccountId = NewType("AccountId", str)
+AccountNo = NewType("AccountNo", int)
+SeriesNo = NewType("SeriesNo", int)
+TypeNo = NewType("TypeNo", int)
+
+ID_BYTES_MAX = 256
+NAME_BYTES_MAX = 1024
+
+
+def check_text(value: object, pointer: str, *, bytes_max: int = ID_BYTES_MAX) -> str:
+    """Return *value* if it is a non-empty string of at most *bytes_max* UTF-8 bytes without NUL.
+
+    Raises:
+        FieldInvalid: With *pointer* (a JSON pointer) and what is wrong.
+    """
+    if not isinstance(value, str):
+        raise FieldInvalid("must be a string", pointer=pointer)
+    if not value:
+        raise FieldInvalid("must not be empty", pointer=pointer)
+    if len(value) * 4 > bytes_max and len(value.encode()) > bytes_max:
+        raise FieldInvalid(f"must be at most {bytes_max} bytes of UTF-8", pointer=pointer)
+    if "\x00" in value:
+        raise FieldInvalid("must not contain a NUL character", pointer=pointer)
+    return value
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id such as ``req_5f0c…``: *prefix* and 96 random bits in hex."""
+    return f"{prefix}_{secrets.token_hex(12)}"

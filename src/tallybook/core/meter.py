@@ -1,0 +1,118 @@
+"""Meters and the questions asked of them: a named aggregation over the events of one type.
+
+Not for where meters come from (see `catalogue`) nor for adding numbers up (see `aggregate`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from tallybook.core.window import Span
+
+GROUP_DIMENSIONS_MAX = 4
+"""Most dimensions of one ``group_by``."""
+
+_NO_FILTERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+class Aggregation(StrEnum):
+    """How a meter makes one number of many events.
+
+    ``count`` counts events (those that carry *field*, where one is named); ``sum``, ``min`` and ``max`` work on a
+    quantity field, ``last`` takes it from the event with the latest time, ``unique`` counts its distinct values
+    exactly.
+    """
+
+    COUNT = "count"
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"
+    UNIQUE = "unique"
+
+
+class Operator(StrEnum):
+    """How a condition compares a field of the event."""
+
+    IN = "in"
+    GTE = "gte"
+    LT = "lt"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An event counts for a meter only if *field* passes; *values* are texts for ``in``, one number otherwise."""
+
+    field: str
+    operator: Operator
+    values: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """Name of the hidden dimension that remembers the outcome in a series."""
+        return f"?{self.field} {self.operator} {','.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A named aggregation over the events of one type.
+
+    Attributes:
+        event_types: The types it reads; one, except for sums over several fields.
+        fields: Quantity fields that are added up (several only for ``sum``); empty for a plain ``count``.
+        dimensions: What it can be grouped and filtered by.
+        conditions: All must hold for an event to count.
+        priced_by: For a money meter: name of the count meter whose events cost the account's unit price where
+            they do not carry the field themselves; None for every other meter.
+    """
+
+    name: str
+    event_type: str
+    aggregation: Aggregation
+    fields: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    unit: str = ""
+    description: str = ""
+    priced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one meter.
+
+    Attributes:
+        meter: Name of the meter.
+        windows: Ascending, disjoint spans; the answer has one value for each.
+        group_by: Dimensions of the meter; empty for one group of everything.
+        filters: Dimension -> accepted values.
+    """
+
+    meter: str
+    windows: Sequence[Span]
+    group_by: tuple[str, ...] = ()
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_FILTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One value in nanos per window and group.
+
+    Ungrouped, the only group is ``()`` and it is always there, zeros included. Grouped, a group is the tuple of its
+    dimension values (None where events did not say) and exists if it has any usage in any window.
+    """
+
+    question: Question
+    groups: Mapping[tuple[str | None, ...], Sequence[int]]
+
+    @property
+    def values(self) -> Sequence[int]:
+        """The values of an ungrouped answer, one per window."""
+        return self.groups[()]
+
+    @property
+    def value(self) -> int:
+        """The value of an ungrouped answer over a single window."""
+        (only,) = self.groups[()]
+        return only

@@ -1,0 +1,132 @@
+"""Opening a ledger: the engine for its URL, the checks before the first statement, and transactions.
+
+SQLite comes from the pysqlite3 wheel and must be 3.51.3 or newer: older ones can corrupt a WAL database that two
+connections write to (sqlite.org/wal.html, "The WAL-Reset Bug"). PostgreSQL is reached through psycopg 3.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pysqlite3.dbapi2 as sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from tallybook.core.errors import StartRefused, Unavailable
+
+SQLITE_FLOOR = (3, 51, 3)
+READERS_MAX = 8
+BUSY_TIMEOUT_MS = 10_000
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 8_192
+WAL_CHECKPOINT_PAGES = 8_192
+
+
+def sqlite_url(data_dir: Path) -> str:
+    """Return the URL of the ledger file in *data_dir*."""
+    return f"sqlite+pysqlite:///{data_dir / 'ledger.db'}"
+
+
+def check_sqlite(version: tuple[int, ...] = sqlite.sqlite_version_info) -> None:
+    """Refuse an SQLite that can corrupt its WAL.
+
+    Raises:
+        StartRefused: Below SQLITE_FLOOR.
+    """
+    if version < SQLITE_FLOOR:
+        found, floor = ".".join(map(str, version)), ".".join(map(str, SQLITE_FLOOR))
+        raise StartRefused(f"SQLite {found} can corrupt a ledger; install pysqlite3 with SQLite {floor} or newer")
+
+
+class Ledger:
+    """An open ledger: *reading()* gives one snapshot, *writing()* one transaction."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise StartRefused("the ledger URL must look like sqlite+pysqlite:///FILE or postgresql://HOST/DB") from None
+        backend = parsed.get_backend_name()
+        if backend not in {"sqlite", "postgresql"}:
+            raise StartRefused(f"a ledger lives on SQLite or PostgreSQL, not on {backend}")
+        self.is_sqlite = backend == "sqlite"
+        if self.is_sqlite:
+            check_sqlite()
+            self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX)
+            self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1)
+        else:
+            self._reader = self._writer = _postgres_engine(parsed.set(drivername="postgresql+psycopg"))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that writes, for migrations."""
+        return self._writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent snapshot; nothing can be written through it.
+
+        Raises:
+            Unavailable: If the store cannot be reached.
+        """
+        with _translated(), self._reader.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, committed at the end of the block and rolled back by any exception.
+
+        Raises:
+            Unavailable: If the store is full, locked or away; nothing was written.
+        """
+        with _translated(), self._writer.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    def close(self) -> None:
+        """Close every connection; on SQLite this folds the WAL back into the file."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite.IntegrityError | sqlite.ProgrammingError | sqlite.InterfaceError):
+            raise
+        if not isinstance(error.orig, sqlite.Error) and not error.connection_invalidated:
+            raise
+        raise Unavailable("the ledger cannot be reached just now", retry_after_s=1, cause=str(error.orig)) from error
+
+
+def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int) -> Engine:
+    engine = create_engine(url, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"cache_size = -{cache_kib}",
+            f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
+            "temp_store = MEMORY",
+            "foreign_keys = ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgres_engine(url: object) -> Engine:
+    return create_engine(url, pool_size=READERS_MAX, max_overflow=READERS_MAX, pool_pre_ping=True)  # type: ignore[arg-type]
