@@ -6,6 +6,8 @@ Everything here merges in any order and any grouping to the same result; that is
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.number import NANOS_MAX
@@ -17,8 +19,7 @@ _DIGITS = 26
 _MASK = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What one event says to the meters of its type.
 
     Attributes:

@@ -15,7 +15,8 @@ QUANTITY_MAX = 10**15
 NANOS_MAX = QUANTITY_MAX * NANOS
 
 _PLAIN = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9}0*)?", re.ASCII)
-_WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_WIDE = Context(prec=600, rounding=ROUND_HALF_EVEN)
+_ADJUSTED_MAX = len(str(QUANTITY_MAX))
 
 
 def parse_nanos(value: object, pointer: str = "") -> int:
@@ -43,21 +44,13 @@ def parse_nanos(value: object, pointer: str = "") -> int:
 
 
 def _from_decimal(value: Decimal, pointer: str) -> int:
-    if not value.is_finite() or value.adjusted() > len(str(QUANTITY_MAX)):
+    if not value.is_finite() or value.adjusted() > _ADJUSTED_MAX:
         raise QuantityInvalid(f"must be at most {QUANTITY_MAX} in size", pointer=pointer)
-    sign, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int)  # is_finite() excludes the letters.
-    unscaled = int("".join(map(str, digits))) if digits else 0
-    shift = exponent + PLACES_MAX
-    if shift >= 0:
-        nanos = unscaled * 10**shift if unscaled else 0
-    else:
-        if -shift > len(digits) and unscaled:
-            raise QuantityInvalid(f"must have at most {PLACES_MAX} decimal places", pointer=pointer)
-        nanos, lost = divmod(unscaled, 10**-shift) if unscaled else (0, 0)
-        if lost:
-            raise QuantityInvalid(f"must have at most {PLACES_MAX} decimal places", pointer=pointer)
-    return -nanos if sign else nanos
+    scaled = value.scaleb(PLACES_MAX, _WIDE)
+    nanos = int(scaled)
+    if nanos != scaled:
+        raise QuantityInvalid(f"must have at most {PLACES_MAX} decimal places", pointer=pointer)
+    return nanos
 
 
 def to_limbs(nanos: int) -> tuple[int, int, int]:

@@ -12,6 +12,8 @@ SLOTS = 3
 metadata = MetaData()
 
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its bytes, which SQLite has by itself: pages and ties come out the same on both stores."""
 
 
 def _number(name: str, *, primary_key: bool = False) -> Column[int]:
@@ -19,7 +21,7 @@ def _number(name: str, *, primary_key: bool = False) -> Column[int]:
 
 
 def _text(name: str, *, primary_key: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=False, primary_key=primary_key)
+    return Column(name, _TEXT, nullable=False, primary_key=primary_key)
 
 
 ledger_info = Table("ledger_info", metadata, _text("key", primary_key=True), _text("value"))
@@ -34,8 +36,8 @@ accounts = Table(
     "accounts",
     metadata,
     Column("account_no", _SERIAL, primary_key=True, autoincrement=True),
-    Column("account_id", Text, nullable=False, unique=True),
-    Column("name", Text),
+    Column("account_id", _TEXT, nullable=False, unique=True),
+    Column("name", _TEXT),
     _text("timezone"),
     _number("anchor_day"),
     _text("billing_status"),
@@ -66,7 +68,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     _text("key_id", primary_key=True),
-    Column("token_hash", Text, nullable=False, unique=True),
+    Column("token_hash", _TEXT, nullable=False, unique=True),
     Column("account_no", BigInteger),
     _text("name"),
     _text("hint"),
@@ -82,19 +84,11 @@ event_types = Table(
     _text("type"),
     _number("generation"),
     _text("state"),
+    _text("shape"),
     UniqueConstraint("type", "generation"),
 )
-"""What rollups are kept of: an event type in one *generation* of its shape; *state* is serving, filling or retired."""
-
-event_fields = Table(
-    "event_fields",
-    metadata,
-    _number("type_no", primary_key=True),
-    _text("field", primary_key=True),
-    _number("slot"),
-    sqlite_with_rowid=False,
-)
-"""Which slot of a rollup row sums which field of the event's data."""
+"""What rollups are kept of: an event type in one *generation* of its *shape* (JSON);
+*state* is serving, filling or retired."""
 
 fills = Table(
     "fills",
@@ -111,8 +105,8 @@ meters = Table(
     "meters",
     metadata,
     Column("meter_no", _SERIAL, primary_key=True, autoincrement=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("body", Text),
+    Column("name", _TEXT, nullable=False, unique=True),
+    Column("body", _TEXT),
     _number("created_us"),
 )
 """Numbers of all meters; *body* only where the meter was added by API."""
@@ -189,23 +183,25 @@ marks = Table(
     "marks",
     metadata,
     _number("account_no", primary_key=True),
-    _number("meter_no", primary_key=True),
+    _number("type_no", primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
     _number("bucket", primary_key=True),
     _number("series_no", primary_key=True),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
     _text("mark"),
     sqlite_with_rowid=False,
 )
-"""Minimum, maximum and last values, as text that sorts like the value (see core.aggregate)."""
+"""Minimum, maximum and last values, as text that sorts like the value (see core.aggregate); *place* is in the shape."""
 
 uniques = Table(
     "uniques",
     metadata,
     _number("account_no", primary_key=True),
-    _number("meter_no", primary_key=True),
+    _number("type_no", primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
     _number("bucket", primary_key=True),
     _number("series_no", primary_key=True),
+    Column("place", SmallInteger, primary_key=True, autoincrement=False),
     _number("value_hi", primary_key=True),
     _number("value_lo", primary_key=True),
     sqlite_with_rowid=False,
@@ -230,7 +226,7 @@ resources = Table(
     _number("account_no", primary_key=True),
     _text("kind", primary_key=True),
     _text("resource_id", primary_key=True),
-    Column("name", Text),
+    Column("name", _TEXT),
     _number("name_us"),
     _number("shared"),
     _number("shared_us"),

@@ -1,0 +1,295 @@
+"""How events of one type are read, and which of their parts the ledger's rollups keep.
+
+A shape is what all meters over a type need together: dimensions, conditions, summed fields, marks and distinct
+values. Meters of the same type are views over the same rollups, so one event costs one row, however many meters
+read it, and a meter that fits the shape is complete the moment it is added.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from tallybook.core.aggregate import Reading, mark_last, mark_max, mark_min
+from tallybook.core.catalogue import UNMETERED, Catalogue, EventType, Field, Kind
+from tallybook.core.errors import FieldInvalid
+from tallybook.core.event import Event
+from tallybook.core.ids import ID_BYTES_MAX, NAME_BYTES_MAX, check_text
+from tallybook.core.meter import Aggregation, Condition, Meter, Operator
+from tallybook.core.number import parse_nanos, to_text
+
+Known = dict[str, str | int | bool]
+"""The checked fields of one event: texts, numbers in nanos, booleans."""
+
+FLAG = "1"
+_TEXTS = {Kind.TEXT, Kind.ENUM, Kind.SCALAR}
+_MARKS = (Aggregation.MIN, Aggregation.MAX, Aggregation.LAST)
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the rollups of one event type keep; each tuple is sorted and without repeats."""
+
+    event_type: str
+    dimensions: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    fields: tuple[str, ...] = ()
+    marks: tuple[tuple[Aggregation, str], ...] = ()
+    uniques: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the values in a series: the dimensions, then one flag a condition."""
+        return self.dimensions + tuple(condition.flag for condition in self.conditions)
+
+    def covers(self, other: "Shape") -> bool:
+        """Whether everything that *other* keeps is kept by this one too."""
+        return all(
+            set(mine) >= set(theirs)
+            for mine, theirs in (
+                (self.dimensions, other.dimensions),
+                (self.conditions, other.conditions),
+                (self.fields, other.fields),
+                (self.marks, other.marks),
+                (self.uniques, other.uniques),
+            )
+        )
+
+
+def shape_of(event_type: str, meters: Iterable[Meter]) -> Shape:
+    """Return the shape that serves *meters*, all over *event_type*."""
+    meters = list(meters)
+    dimensions = {name for meter in meters for name in meter.dimensions}
+    conditions = {c.flag: c for meter in meters for c in meter.conditions if not _by_dimension(c, dimensions)}
+    summed = (Aggregation.SUM, Aggregation.COUNT)
+    return Shape(
+        event_type=event_type,
+        dimensions=tuple(sorted(dimensions)),
+        conditions=tuple(conditions[flag] for flag in sorted(conditions)),
+        fields=tuple(sorted({name for m in meters if m.aggregation in summed for name in m.fields})),
+        marks=tuple(sorted({(m.aggregation, name) for m in meters if m.aggregation in _MARKS for name in m.fields})),
+        uniques=tuple(sorted({name for m in meters if m.aggregation is Aggregation.UNIQUE for name in m.fields})),
+    )
+
+
+def _by_dimension(condition: Condition, dimensions: Iterable[str]) -> bool:
+    return condition.operator is Operator.IN and condition.field in dimensions
+
+
+def meter_filters(meter: Meter, shape: Shape) -> dict[str, tuple[str, ...]]:
+    """Return the values that a series must have in some columns for *meter* to count it."""
+    return {
+        c.field if _by_dimension(c, shape.dimensions) else c.flag: c.values
+        if _by_dimension(c, shape.dimensions)
+        else (FLAG,)
+        for c in meter.conditions
+    }
+
+
+# --- reading events ---------------------------------------------------------------------------------------------------
+
+
+class TypeReader:
+    """Reads events of one type: checks the fields, then says what each shape in use keeps of them.
+
+    *shapes* are (type number, shape): the one that serves and, while a new one is filled, that one too.
+    """
+
+    def __init__(self, event: EventType, shapes: Iterable[tuple[int, Shape]]) -> None:
+        self._fields = [(f.name, f"/data/{f.name}", f.required, _converter(f)) for f in event.fields.values()]
+        self._kinds = {f.name: f.kind for f in event.fields.values()}
+        self._labels = [(f.name, f.label) for f in event.fields.values() if f.label is not None]
+        self._shapes = [_compile(type_no, shape, self._kinds) for type_no, shape in shapes]
+
+    def check(self, event: Event) -> Known:
+        """Return the event's checked fields.
+
+        Raises:
+            FieldInvalid: With a pointer into the event.
+        """
+        get = event.data.get
+        known: Known = {}
+        for name, pointer, required, convert in self._fields:
+            value = get(name)
+            if value is None or value == "":
+                if required:
+                    raise FieldInvalid(f"is required for events of type {event.type}", pointer=pointer)
+                continue
+            known[name] = convert(value, pointer)
+        return known
+
+    def readings(self, event: Event, known: Known) -> tuple[Reading, ...]:
+        """Return what each shape keeps of the event."""
+        return tuple([read(event, known) for read in self._shapes])
+
+    def labels(self, known: Known) -> list[tuple[str, str, str]]:
+        """Return (dimension, value, display name) for what the event gives a name to."""
+        return [
+            (name, _as_text(known[name]), str(known[label]))
+            for name, label in self._labels
+            if name in known and label in known
+        ]
+
+
+def readers(catalogue: Catalogue, shapes: Mapping[str, list[tuple[int, Shape]]]) -> dict[str, TypeReader]:
+    """Return a reader for each event type that the catalogue knows; *shapes* are those in use, by type."""
+    types = {name: catalogue.events.get(name) or _implied(name, catalogue) for name in {*catalogue.events, *shapes}}
+    return {name: TypeReader(event, shapes.get(name, ())) for name, event in types.items() if name != UNMETERED}
+
+
+def _implied(event_type: str, catalogue: Catalogue) -> EventType:
+    """Return what a type that is only known from its meters must look like: nothing is required."""
+    fields: dict[str, Field] = {}
+    for meter in catalogue.meters_of(event_type):
+        for name in (*meter.dimensions, *(c.field for c in meter.conditions)):
+            fields.setdefault(name, Field(name, Kind.SCALAR))
+        for name in meter.fields:
+            kind = Kind.SCALAR if meter.aggregation is Aggregation.UNIQUE else Kind.QUANTITY
+            fields[name] = Field(name, kind)
+    return EventType(event_type, fields)
+
+
+def unmetered(type_no: int, event: Event) -> Reading:
+    """Return the reading that counts an event whose type no meter reads."""
+    return Reading(type_no, (event.type,), ())
+
+
+def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[[Event, Known], Reading]:
+    """Return the function that says what *shape* keeps of an event; the usual parts of shapes cost no call."""
+    dimensions, fields = shape.dimensions, shape.fields
+    texts = all(kinds.get(name) in _TEXTS for name in dimensions)
+    tests = [_test(condition) for condition in shape.conditions]
+    rest = bool(shape.marks or shape.uniques)
+
+    def read(event: Event, known: Known) -> Reading:
+        get = known.get
+        values = [get(name) for name in dimensions]
+        if not texts:
+            values = [None if value is None else _as_text(value) for value in values]
+        if tests:
+            values += [FLAG if test(known) else None for test in tests]
+        sums = tuple([get(name) for name in fields])
+        if not rest:
+            return Reading(type_no, tuple(values), sums)  # type: ignore[arg-type]
+        return Reading(type_no, tuple(values), sums, _marks(shape, event, known), _uniques(shape, known))  # type: ignore[arg-type]
+
+    return read
+
+
+def _marks(shape: Shape, event: Event, known: Known) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (place, _mark(aggregation, nanos, event))
+        for place, (aggregation, name) in enumerate(shape.marks)
+        if isinstance(nanos := known.get(name), int)
+    )
+
+
+def _uniques(shape: Shape, known: Known) -> tuple[tuple[int, int, int], ...]:
+    return tuple(
+        (place, *_hashed(_as_text(known[name]))) for place, name in enumerate(shape.uniques) if name in known
+    )
+
+
+# --- one field --------------------------------------------------------------------------------------------------------
+
+_Converter = Callable[[object, str], str | int | bool]
+
+
+def _converter(field: Field) -> _Converter:
+    if field.kind is Kind.TEXT:
+        return _text_converter(ID_BYTES_MAX if not field.name.endswith("name") else NAME_BYTES_MAX)
+    if field.kind is Kind.ENUM:
+        return _enum_converter(field.values)
+    if field.kind is Kind.BOOLEAN:
+        return _boolean
+    if field.kind is Kind.SCALAR:
+        return _scalar
+    return _number_converter(field)
+
+
+def _text_converter(bytes_max: int) -> _Converter:
+    sure = bytes_max // 4
+
+    def convert(value: object, pointer: str) -> str:
+        if type(value) is str and len(value) <= sure:
+            return value
+        return check_text(value, pointer, bytes_max=bytes_max)
+
+    return convert
+
+
+def _enum_converter(values: tuple[str, ...]) -> _Converter:
+    known = frozenset(values)
+
+    def convert(value: object, pointer: str) -> str:
+        if type(value) is str and value in known:
+            return value
+        raise FieldInvalid(f"must be one of {', '.join(values)}", pointer=pointer)
+
+    return convert
+
+
+def _number_converter(field: Field) -> _Converter:
+    low, high, whole = field.low, field.high, field.kind is Kind.INTEGER
+
+    def convert(value: object, pointer: str) -> int:
+        nanos = parse_nanos(value, pointer)
+        if whole and type(value) is not int:
+            raise FieldInvalid("must be a whole number", pointer=pointer)
+        if (low is not None and nanos < low) or (high is not None and nanos > high):
+            raise FieldInvalid(_bounds(low, high), pointer=pointer, reason="invalid-amount")
+        return nanos
+
+    return convert
+
+
+def _bounds(low: int | None, high: int | None) -> str:
+    if low is None or high is None:
+        return f"must be at least {to_text(low)}" if low is not None else f"must be at most {to_text(high or 0)}"
+    return f"must be between {to_text(low)} and {to_text(high)}"
+
+
+def _boolean(value: object, pointer: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise FieldInvalid("must be true or false", pointer=pointer)
+
+
+def _scalar(value: object, pointer: str) -> str:
+    if isinstance(value, bool):
+        return _as_text(value)
+    if isinstance(value, str):
+        return check_text(value, pointer)
+    return to_text(parse_nanos(value, pointer))
+
+
+def _as_text(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else to_text(value)
+
+
+def _test(condition: Condition) -> Callable[[Known], bool]:
+    name, values = condition.field, condition.values
+    if condition.operator is Operator.IN:
+        return lambda known: name in known and _as_text(known[name]) in values
+    bound = parse_nanos(values[0])
+    if condition.operator is Operator.GTE:
+        return lambda known: name in known and _as_nanos(known[name]) >= bound
+    return lambda known: name in known and _as_nanos(known[name]) < bound
+
+
+def _as_nanos(value: str | int | bool) -> int:
+    return value if type(value) is int else parse_nanos(value)
+
+
+def _mark(aggregation: Aggregation, nanos: int, event: Event) -> str:
+    if aggregation is Aggregation.LAST:
+        return mark_last(nanos, event.time_us, event.key_hi)
+    return mark_max(nanos) if aggregation is Aggregation.MAX else mark_min(nanos)
+
+
+def _hashed(text: str) -> tuple[int, int]:
+    high, low = struct.unpack(">qq", hashlib.blake2b(text.encode(), digest_size=16).digest())
+    return high, low

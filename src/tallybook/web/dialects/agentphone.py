@@ -1,0 +1,184 @@
+"""AgentPhone's usage API, spoken over our ledger: a project's limits, its counters, its days and its months.
+
+Not for rules of counting: those are the flows'. Their document, and what we settled where it is silent:
+docs/dialects/agentphone.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import accumulate
+from typing import Annotated
+
+import msgspec
+
+from tallybook.core.instant import DAY_US, day_text, instant_text
+from tallybook.core.meter import Answer, Question
+from tallybook.core.window import Span, all_time, floor_minute, last_days, last_months, today_us
+from tallybook.web.numbers import count_from_nanos, counts_from_nanos
+
+PREFIX = "/agentphone"
+
+ROLLING_DAYS = (30, 7, 1)
+SUCCESS, FAILED = "success", "failed"
+
+
+# --- their parameters ----------------------------------------------------------------------------------------------
+
+
+class DailyQuery(msgspec.Struct, frozen=True):
+    """What ``/v1/usage/daily`` takes."""
+
+    days: Annotated[int, msgspec.Meta(ge=1, le=365, description="Number of days to return (1-365).")] = 30
+
+
+class MonthlyQuery(msgspec.Struct, frozen=True):
+    """What ``/v1/usage/monthly`` takes."""
+
+    months: Annotated[int, msgspec.Meta(ge=1, le=24, description="Number of months to return (1-24).")] = 6
+
+
+# --- their JSON ----------------------------------------------------------------------------------------------------
+
+
+class PlanLimits(msgspec.Struct, frozen=True, rename="camel"):
+    """What the plan allows; null where it sets no limit."""
+
+    numbers: int | None
+    messages_per_month: int | None
+    voice_minutes_per_month: int | Decimal | None
+    max_call_duration_minutes: int | Decimal | None
+    concurrent_calls: int | None
+
+
+class PlanShown(msgspec.Struct, frozen=True):
+    """The plan by its tier."""
+
+    name: str
+    limits: PlanLimits
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """Phone numbers ever provisioned, released ones included."""
+
+    used: int
+    limit: int | None
+    remaining: int | None
+
+
+class Stats(msgspec.Struct, frozen=True, rename="camel"):
+    """Eleven counters: totals are all time, the others roll back from now."""
+
+    total_messages: int
+    messages_last_24h: int
+    messages_last_7d: int
+    messages_last_30d: int
+    total_calls: int
+    calls_last_24h: int
+    calls_last_7d: int
+    calls_last_30d: int
+    total_webhook_deliveries: int
+    successful_webhook_deliveries: int
+    failed_webhook_deliveries: int
+
+
+class Usage(msgspec.Struct, frozen=True, rename="camel"):
+    """``/v1/usage``."""
+
+    plan: PlanShown
+    numbers: Numbers
+    stats: Stats
+    period_start: str
+    period_end: str
+
+
+class Day(msgspec.Struct, frozen=True):
+    """One day of ``/v1/usage/daily``."""
+
+    date: str
+    messages: int
+    calls: int
+    webhooks: int
+
+
+class Daily(msgspec.Struct, frozen=True):
+    """``/v1/usage/daily``: oldest first, today last."""
+
+    data: list[Day]
+    days: int
+
+
+class Month(msgspec.Struct, frozen=True):
+    """One month of ``/v1/usage/monthly``."""
+
+    month: str
+    messages: int
+    calls: int
+    webhooks: int
+
+
+class Monthly(msgspec.Struct, frozen=True):
+    """``/v1/usage/monthly``: oldest first, this month last."""
+
+    data: list[Month]
+    months: int
+
+
+# --- from their parameters to our questions ------------------------------------------------------------------------
+
+
+def read_usage(now_us: int) -> list[Question]:
+    """Return what ``/v1/usage`` asks: everything once, cut where the rolling windows begin.
+
+    A rolling window begins on the minute N x 24 h ago and runs to the end of today, so that an event up to five minutes
+    ahead of our clock counts in it as it counts in today.
+    """
+    everything, today = all_time(), today_us(now_us)
+    begins = [floor_minute(now_us) - days * DAY_US for days in ROLLING_DAYS]
+    cuts = [everything.start_us, *begins, today.end_us, everything.end_us]
+    windows = [Span(start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [
+        Question("messages", windows),
+        Question("calls", windows),
+        Question("deliveries", [everything], group_by=("status",)),
+    ]
+
+
+def read_series(windows: Sequence[Span]) -> list[Question]:
+    """Return what the daily and the monthly breakdown ask."""
+    return [Question(meter, windows) for meter in ("messages", "calls", "deliveries")]
+
+
+# --- from our answers to their JSON ----------------------------------------------------------------------------------
+
+
+def write_stats(answers: Sequence[Answer]) -> Stats:
+    """Return the eleven counters from the answers to `read_usage`."""
+    messages, calls, deliveries = answers
+    outcomes = {status: count_from_nanos(values[0]) for (status,), values in deliveries.groups.items()}
+    message_totals, call_totals = _rolled_back(messages), _rolled_back(calls)
+    return Stats(
+        *message_totals,
+        *call_totals,
+        total_webhook_deliveries=sum(outcomes.values()),
+        successful_webhook_deliveries=outcomes.get(SUCCESS, 0),
+        failed_webhook_deliveries=outcomes.get(FAILED, 0),
+    )
+
+
+def _rolled_back(answer: Answer) -> tuple[int, int, int, int]:
+    """Return (all time, last day, last 7, last 30) of windows cut at the beginnings of the rolling ones."""
+    older, month, week, day, ahead = counts_from_nanos(answer.values)
+    last_day, last_week, last_month = accumulate((day, week, month))
+    return older + last_month + ahead, last_day, last_week, last_month
+
+
+def write_daily(windows: Sequence[Span], answers: Sequence[Answer]) -> Daily:
+    """Return the days, oldest first."""
+    rows = zip(windows, *(counts_from_nanos(answer.values) for answer in answers), strict=True)
+    return Daily([Day(day_text(window.start_us), *counts) for window, *counts in rows], days=len(windows))
+
+
+def write_monthly(windows: Sequence[Span], answers: Sequence[Answer]) -> Monthly:
+    """Return the months, oldest first."""
+    rows = zip(windows, *(counts_from_nanos(answer.values) for answer in answers), strict=True)
+    return Monthly([Month(day_text(window.start_us)[:7], *counts) for window, *counts in rows], months=len(windows))

@@ -1,0 +1,190 @@
+"""Aurion's usage API, spoken over our ledger: a tenant's month against its plan, and its days, weeks or months.
+
+Not for rules of counting: those are the flows'. Their document, and what we settled where it is silent:
+docs/dialects/aurion.md.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from tallybook.core.errors import RangeInvalid, RangeTooLarge
+from tallybook.core.instant import DAY_US, day_text, instant_text, parse_instant
+from tallybook.core.meter import Answer, Question
+from tallybook.core.window import Granularity, Span, all_time, month_of, tile, today_us, zone
+from tallybook.web.numbers import (
+    count_from_nanos,
+    counts_from_nanos,
+    minutes_carried,
+    minutes_from_nanos,
+    number_from_nanos,
+    percentage_from_nanos,
+)
+
+PREFIX = "/aurion"
+
+ROWS_MAX = 3_660
+"""Most rows of one answer: ten years of days."""
+
+VOICE = {"channel": ("voice",)}
+SECOND_US = 1_000_000
+UTC = zone("UTC")
+
+
+# --- their parameters ----------------------------------------------------------------------------------------------
+
+
+class DetailsQuery(msgspec.Struct, frozen=True):
+    """What ``/api/v1/usage/details`` takes."""
+
+    start_date: str | None = None
+    end_date: str | None = None
+    group_by: Literal["day", "week", "month"] = "day"
+    event_type: Literal["voice", "api", "llm", "storage"] | None = None
+
+
+# --- their JSON ----------------------------------------------------------------------------------------------------
+
+
+class Period(msgspec.Struct, frozen=True):
+    """A calendar month, its last second included."""
+
+    start: str
+    end: str
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Used of a limit; limit and percentage are null where the plan is unlimited."""
+
+    used: int | Decimal
+    limit: int | Decimal | None
+    percentage: Decimal | None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """``/api/v1/usage/summary``."""
+
+    period: Period
+    voice_minutes: Share
+    api_calls: Share
+    storage_mb: Share
+    plan: str
+    billing_status: str
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Tokens of language models."""
+
+    input: int
+    output: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One bucket of ``/api/v1/usage/details``; *storage_mb* only where storage was asked for."""
+
+    date: str
+    voice_minutes: int | Decimal
+    api_calls: int
+    llm_tokens: Tokens
+    storage_mb: int | Decimal | msgspec.UnsetType = msgspec.UNSET
+
+
+class Details(msgspec.Struct, frozen=True):
+    """``/api/v1/usage/details``: oldest first."""
+
+    data: list[Row]
+
+
+# --- from their parameters to our questions ------------------------------------------------------------------------
+
+
+def read_summary(now_us: int) -> list[Question]:
+    """Return what the summary asks: this calendar month, and the latest snapshot of storage whenever it was taken."""
+    month = [month_of(now_us)]
+    return [
+        Question("call_seconds", month, filters=VOICE),
+        Question("requests", month),
+        Question("storage_mb", [all_time()]),
+    ]
+
+
+def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
+    """Return the buckets of the range: from the month's first day to the end of today, unless it is given.
+
+    Raises:
+        RangeInvalid: If a date is not one, the end lies before the start, or there are more than ROWS_MAX buckets.
+    """
+    start_us, end_us = month_of(now_us).start_us, today_us(now_us).end_us
+    if query.start_date is not None:
+        start_us, _ = parse_instant(query.start_date, "start_date", naive_is_utc=True)
+    if query.end_date is not None:
+        end_us, bare = parse_instant(query.end_date, "end_date", naive_is_utc=True)
+        end_us += DAY_US if bare else 0
+    if end_us < start_us:
+        raise RangeInvalid(
+            "end_date must not lie before start_date", parameter="start_date" if query.end_date is None else "end_date"
+        )
+    windows = tile(Span(start_us, end_us), Granularity(query.group_by), UTC)
+    if len(windows) > ROWS_MAX:
+        raise RangeTooLarge(
+            f"the range has more than {ROWS_MAX} rows of one {query.group_by}; ask for a shorter one", parameter="end_date"
+        )
+    return windows
+
+
+def read_details(event_type: str | None, windows: Sequence[Span]) -> dict[str, Question]:
+    """Return what the rows of *event_type* ask, of all types if it is None; only storage must be asked for by name."""
+    questions = {
+        "voice": {"voice": Question("call_seconds", windows, filters=VOICE)},
+        "api": {"api": Question("requests", windows)},
+        "llm": {"input": Question("input_tokens", windows), "output": Question("output_tokens", windows)},
+        "storage": {"storage": Question("storage_mb", windows)},
+    }
+    if event_type is not None:
+        return questions[event_type]
+    return questions["voice"] | questions["api"] | questions["llm"]
+
+
+# --- from our answers to their JSON ----------------------------------------------------------------------------------
+
+
+def write_period(now_us: int) -> Period:
+    """Return the calendar month of *now_us*."""
+    month = month_of(now_us)
+    return Period(instant_text(month.start_us), instant_text(month.end_us - SECOND_US))
+
+
+def write_minutes(used: int, limit: int | None) -> Share:
+    """Return seconds used of a limit in seconds, both as minutes."""
+    shown = None if limit is None else minutes_from_nanos(limit)
+    return Share(minutes_from_nanos(used), shown, percentage_from_nanos(used, limit))
+
+
+def write_count(used: int, limit: int | None) -> Share:
+    """Return a count of a limit."""
+    shown = None if limit is None else number_from_nanos(limit)
+    return Share(count_from_nanos(used), shown, percentage_from_nanos(used, limit))
+
+
+def write_quantity(used: int, limit: int | None) -> Share:
+    """Return a quantity, exactly, of a limit."""
+    shown = None if limit is None else number_from_nanos(limit)
+    return Share(number_from_nanos(used), shown, percentage_from_nanos(used, limit))
+
+
+def write_details(windows: Sequence[Span], answers: dict[str, Answer]) -> Details:
+    """Return one row a bucket, oldest first; what was not asked is 0."""
+    zeros = [0] * len(windows)
+    values = {name: answer.values for name, answer in answers.items()}
+    minutes = minutes_carried(values.get("voice", zeros))
+    calls, tokens_in, tokens_out = (counts_from_nanos(values.get(name, zeros)) for name in ("api", "input", "output"))
+    rows = [
+        Row(day_text(window.start_us), spoken, called, Tokens(given, taken))
+        for window, spoken, called, given, taken in zip(windows, minutes, calls, tokens_in, tokens_out, strict=True)
+    ]
+    if "storage" in values:
+        stored = map(number_from_nanos, values["storage"])
+        rows = [msgspec.structs.replace(row, storage_mb=megabytes) for row, megabytes in zip(rows, stored, strict=True)]
+    return Details(rows)

@@ -1,0 +1,77 @@
+"""Nanos as the JSON numbers of published APIs: counts, minutes, cents, percentages. Rounding happens here, and only here.
+
+The only arithmetic a dialect may use; each conversion has a name and rounds half-even, once. Not for the native API, which
+writes decimal strings (see `tallybook.core.number`).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from tallybook.core.number import NANOS, json_number, ratio, to_decimal, whole
+
+MINUTE_NANOS = 60 * NANOS
+"""One minute of a meter that counts seconds."""
+
+MINUTE_PLACES = 2
+PERCENT_PLACES = 1
+CENT_PLACES = 2
+
+_ONE_PLACE = Decimal("0.1")
+
+
+def count_from_nanos(nanos: int) -> int:
+    """Return a count: a JSON integer, whatever is beyond the point cut off."""
+    return whole(nanos)
+
+
+def counts_from_nanos(values: Sequence[int]) -> list[int]:
+    """Return a row of counts."""
+    return [value // NANOS for value in values]
+
+
+def number_from_nanos(nanos: int) -> int | Decimal:
+    """Return the exact quantity as the shortest JSON number: 320, 12.5."""
+    return json_number(to_decimal(nanos))
+
+
+def point_from_nanos(nanos: int) -> Decimal:
+    """Return the exact quantity as a number that always shows its point: 5000.0, 1250.5."""
+    value = to_decimal(nanos)
+    return value if value != value.to_integral_value() else value.quantize(_ONE_PLACE)
+
+
+def minutes_from_nanos(seconds_nanos: int) -> int | Decimal:
+    """Return seconds as minutes of two places, whole ones without a point: 320, 1.67."""
+    return json_number(ratio(seconds_nanos, MINUTE_NANOS, MINUTE_PLACES))
+
+
+def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
+    """Return a row of seconds as minutes of two places that add up to the rounded sum of the row.
+
+    Each value is the difference of two rounded running totals, so what rounding takes from one it gives to the next:
+    days, weeks and months of the same span have the same sum, and none is off by a hundredth or more.
+    """
+    carried, total, shown = [], 0, Decimal(0)
+    for value in seconds_nanos:
+        total += value
+        until = ratio(total, MINUTE_NANOS, MINUTE_PLACES)
+        carried.append(json_number(until - shown))
+        shown = until
+    return carried
+
+
+def mean_from_nanos(total: int, count: int, places: int) -> int | Decimal:
+    """Return total / count to *places*, 0 of nothing; both in nanos."""
+    return json_number(ratio(total, count, places))
+
+
+def cents_from_nanos(nanos: int) -> Decimal:
+    """Return money in cents: 8.20."""
+    return ratio(nanos, NANOS, CENT_PLACES)
+
+
+def percentage_from_nanos(part: int, limit: int | None) -> Decimal | None:
+    """Return part of limit in percent with one place, never clamped: 32.0; None where there is no limit, or one of 0."""
+    if not limit:
+        return None
+    return ratio(100 * part, limit, PERCENT_PLACES)
