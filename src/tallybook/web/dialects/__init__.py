@@ -1,0 +1,5 @@
+"""The published usage APIs that Tallybook speaks; one file each, and each can be deleted with its line here."""
+
+from tallybook.web.endpoint import Surface
+
+DIALECTS: tuple[Surface, ...] = ()
