@@ -24,7 +24,8 @@ LOCK = 0x7A11_B00C
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ABOUT_VERSION = {
     True: "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'",
-    False: "SELECT to_regclass('alembic_version')::text",
+    # not to_regclass(): it may answer from a cache that is older than the lock we waited for
+    False: "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'alembic_version'",
 }
 
 
@@ -61,8 +62,8 @@ def revision(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection, found: str | None) -> None:
     # late import: Alembic takes longer to import than an up-to-date ledger takes to open
-    from alembic import command  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
+    from alembic import command
+    from alembic.script import ScriptDirectory
 
     config = script_config()
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
@@ -77,7 +78,7 @@ def _upgrade(connection: Connection, found: str | None) -> None:
 def script_config() -> "Config":
     """Return Alembic's configuration; there is no file for it on disk."""
     # late import: see `_upgrade`
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -185,7 +185,9 @@ def upgrade() -> None:
         small("place"),
         number("value_hi"),
         number("value_lo"),
-        sa.PrimaryKeyConstraint("account_no", "type_no", "level", "bucket", "series_no", "place", "value_hi", "value_lo"),
+        sa.PrimaryKeyConstraint(
+            "account_no", "type_no", "level", "bucket", "series_no", "place", "value_hi", "value_lo"
+        ),
         sqlite_with_rowid=False,
     )
     op.create_table(
