@@ -11,9 +11,11 @@ from typing import Annotated
 
 import msgspec
 
+from tallybook.core.errors import ParameterInvalid
 from tallybook.core.instant import DAY_US, day_text, instant_text
 from tallybook.core.meter import Answer, Question
 from tallybook.core.window import Span, all_time, floor_minute, last_days, last_months, today_us
+from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, counts_from_nanos
 
 PREFIX = "/agentphone"
@@ -182,3 +184,62 @@ def write_monthly(windows: Sequence[Span], answers: Sequence[Answer]) -> Monthly
     """Return the months, oldest first."""
     rows = zip(windows, *(counts_from_nanos(answer.values) for answer in answers), strict=True)
     return Monthly([Month(day_text(window.start_us)[:7], *counts) for window, *counts in rows], months=len(windows))
+
+
+# --- how it says no ------------------------------------------------------------------------------------------------
+
+CODES = {
+    400: ("BAD_REQUEST", "invalid_request_error"),
+    401: ("UNAUTHORIZED", "authentication_error"),
+    403: ("FORBIDDEN", "permission_error"),
+    404: ("NOT_FOUND", "not_found_error"),
+    405: ("METHOD_NOT_ALLOWED", "invalid_request_error"),
+    413: ("PAYLOAD_TOO_LARGE", "invalid_request_error"),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "invalid_request_error"),
+    422: ("VALIDATION_ERROR", "validation_error"),
+    429: ("RATE_LIMITED", "rate_limit_error"),
+    503: ("SERVICE_UNAVAILABLE", "api_error"),
+}
+INTERNAL = ("INTERNAL_ERROR", "api_error")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with one parameter."""
+
+    field: str
+    message: str
+    type: str
+
+
+class Located(msgspec.Struct, frozen=True):
+    """The same, as the `detail` of a 422 says it."""
+
+    loc: list[str]
+    msg: str
+    type: str
+
+
+class ErrorShown(msgspec.Struct, frozen=True):
+    """The error itself."""
+
+    message: str
+    code: str
+    type: str
+    details: list[Problem]
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every refusal; *detail* is the message, or for 422 the list of what is wrong."""
+
+    error: ErrorShown
+    detail: str | list[Located]
+
+
+def refuse(refusal: Refusal) -> Reply:
+    """Return our error as AgentPhone's: a parameter that cannot be meant is a 422."""
+    status = 422 if isinstance(refusal.error, ParameterInvalid) else refusal.status
+    code, kind = CODES.get(status, INTERNAL)
+    problems = [Problem(fault.name, fault.message, fault.kind) for fault in refusal.faults]
+    located = [Located([fault.place, fault.name], fault.message, fault.kind) for fault in refusal.faults]
+    shown = ErrorShown(refusal.message, code, kind, problems)
+    return json_reply(status, ErrorBody(shown, located if status == 422 else refusal.message))

@@ -6,14 +6,15 @@ docs/dialects/aurion.md.
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
+from enum import StrEnum
 
 import msgspec
 
-from tallybook.core.errors import RangeInvalid, RangeTooLarge
+from tallybook.core.errors import ParameterInvalid, RangeInvalid, RangeTooLarge
 from tallybook.core.instant import DAY_US, day_text, instant_text, parse_instant
 from tallybook.core.meter import Answer, Question
 from tallybook.core.window import Granularity, Span, all_time, month_of, tile, today_us, zone
+from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
     count_from_nanos,
     counts_from_nanos,
@@ -28,6 +29,9 @@ PREFIX = "/aurion"
 ROWS_MAX = 3_660
 """Most rows of one answer: ten years of days."""
 
+ROW_US = {"day": DAY_US, "week": 7 * DAY_US, "month": 28 * DAY_US}
+"""The shortest that each bucket can be."""
+
 VOICE = {"channel": ("voice",)}
 SECOND_US = 1_000_000
 UTC = zone("UTC")
@@ -36,13 +40,30 @@ UTC = zone("UTC")
 # --- their parameters ----------------------------------------------------------------------------------------------
 
 
+class Bucket(StrEnum):
+    """How the range is cut."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class EventType(StrEnum):
+    """What the rows are about; the rest of a row is zero."""
+
+    VOICE = "voice"
+    API = "api"
+    LLM = "llm"
+    STORAGE = "storage"
+
+
 class DetailsQuery(msgspec.Struct, frozen=True):
     """What ``/api/v1/usage/details`` takes."""
 
     start_date: str | None = None
     end_date: str | None = None
-    group_by: Literal["day", "week", "month"] = "day"
-    event_type: Literal["voice", "api", "llm", "storage"] | None = None
+    group_by: Bucket = Bucket.DAY
+    event_type: EventType | None = None
 
 
 # --- their JSON ----------------------------------------------------------------------------------------------------
@@ -126,17 +147,16 @@ def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
         raise RangeInvalid(
             "end_date must not lie before start_date", parameter="start_date" if query.end_date is None else "end_date"
         )
-    windows = tile(Span(start_us, end_us), Granularity(query.group_by), UTC)
-    if len(windows) > ROWS_MAX:
+    if end_us - start_us > ROWS_MAX * ROW_US[query.group_by]:
         raise RangeTooLarge(
             f"the range has more than {ROWS_MAX} rows of one {query.group_by}; ask for a shorter one", parameter="end_date"
         )
-    return windows
+    return tile(Span(start_us, end_us), Granularity(query.group_by), UTC)
 
 
-def read_details(event_type: str | None, windows: Sequence[Span]) -> dict[str, Question]:
+def read_details(event_type: EventType | None, windows: Sequence[Span]) -> dict[str, Question]:
     """Return what the rows of *event_type* ask, of all types if it is None; only storage must be asked for by name."""
-    questions = {
+    questions: dict[str, dict[str, Question]] = {
         "voice": {"voice": Question("call_seconds", windows, filters=VOICE)},
         "api": {"api": Question("requests", windows)},
         "llm": {"input": Question("input_tokens", windows), "output": Question("output_tokens", windows)},
@@ -188,3 +208,43 @@ def write_details(windows: Sequence[Span], answers: dict[str, Answer]) -> Detail
         stored = map(number_from_nanos, values["storage"])
         rows = [msgspec.structs.replace(row, storage_mb=megabytes) for row, megabytes in zip(rows, stored, strict=True)]
     return Details(rows)
+
+
+# --- how it says no ------------------------------------------------------------------------------------------------
+
+WORDS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+    503: "service_unavailable",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with one parameter."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every refusal."""
+
+    error: str
+    message: str
+    detail: str
+    details: list[Problem]
+
+
+def refuse(refusal: Refusal) -> Reply:
+    """Return our error as Aurion's: a parameter that cannot be meant is a 422."""
+    status = 422 if isinstance(refusal.error, ParameterInvalid) else refusal.status
+    problems = [Problem(fault.name, fault.message) for fault in refusal.faults]
+    body = ErrorBody(WORDS.get(status, "internal_error"), refusal.message, refusal.message, problems)
+    return json_reply(status, body)

@@ -1,0 +1,258 @@
+"""WontoPos's usage API, spoken over our ledger: what each subscribed API was called, how it fared and what it cost.
+
+Not for rules of counting or pricing: those are the flows'. Their document, and what we settled where it is silent:
+docs/dialects/wontopos.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from tallybook.core.errors import Invalid, NotFound, RangeInvalid, RangeTooLarge
+from tallybook.core.instant import DAY_US, HOUR_US, day_of, day_text, instant_text, parse_instant
+from tallybook.core.meter import Answer, Question
+from tallybook.core.window import Granularity, Span, all_time, tile, today_us, zone
+from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
+from tallybook.web.numbers import cents_from_nanos, count_from_nanos, counts_from_nanos, mean_from_nanos, percentage_from_nanos
+
+PREFIX = "/wontopos"
+
+DAYS_BACK = 30
+POINTS_MAX = 9_000
+"""Most points of one timeseries: a year of hours."""
+
+METERS = ("requests", "request_errors", "request_latency_ms", "request_latency_count")
+UTC = zone("UTC")
+
+# --- their parameters ----------------------------------------------------------------------------------------------
+
+
+class Step(StrEnum):
+    """How time is cut."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class SummaryQuery(msgspec.Struct, frozen=True):
+    """What ``/v1/usage`` takes; *granularity* is checked and changes nothing."""
+
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    granularity: Step = Step.DAY
+
+
+class DetailQuery(msgspec.Struct, frozen=True):
+    """What ``/v1/usage/{api_id}`` takes."""
+
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    granularity: Step = Step.DAY
+    endpoint: str | None = None
+
+
+# --- their JSON ----------------------------------------------------------------------------------------------------
+
+
+class Period(msgspec.Struct, frozen=True):
+    """The range as it was understood; a bare *to* is shown as its midnight and its whole day counts."""
+
+    from_: str = msgspec.field(name="from")
+    to: str
+
+
+class ApiLine(msgspec.Struct, frozen=True):
+    """One API of the summary."""
+
+    api_id: str
+    name: str
+    requests: int
+    errors: int
+    avg_latency_ms: int
+    cost_usd: Decimal
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """``/v1/usage``: most requests first."""
+
+    period: Period
+    total_requests: int
+    total_errors: int
+    total_cost_usd: Decimal
+    by_api: list[ApiLine]
+
+
+class TimePoint(msgspec.Struct, frozen=True):
+    """One bucket of an API's time."""
+
+    date: str
+    requests: int
+    errors: int
+    avg_latency_ms: int
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """``/v1/usage/{api_id}``; *plan_limit* and *usage_percentage* are null where the plan sets no limit."""
+
+    api_id: str
+    name: str
+    period: Period
+    total_requests: int
+    total_errors: int
+    avg_latency_ms: int
+    cost_usd: Decimal
+    plan_limit: int | None
+    usage_percentage: Decimal | None
+    timeseries: list[TimePoint]
+
+
+# --- from their parameters to our questions ------------------------------------------------------------------------
+
+
+def read_period(query: SummaryQuery | DetailQuery, now_us: int) -> tuple[Span, Period]:
+    """Return the range, and how it is echoed: from 30 days ago to today, unless it is given.
+
+    Raises:
+        RangeInvalid: If an end is not an instant, or the range is inverted.
+    """
+    to_us, bare = today_us(now_us).start_us, True
+    from_us = to_us - DAYS_BACK * DAY_US
+    if query.from_ is not None:
+        from_us, _ = parse_instant(query.from_, "from", naive_is_utc=True)
+    if query.to is not None:
+        to_us, bare = parse_instant(query.to, "to", naive_is_utc=True)
+    echoed = Period(instant_text(from_us), instant_text(to_us))
+    end_us = to_us + DAY_US if bare else to_us
+    if end_us < from_us:
+        raise RangeInvalid("to must not be before from", parameter="from" if query.to is None else "to")
+    return Span(from_us, end_us), echoed
+
+
+def read_points(span: Span, step: Step) -> list[Span]:
+    """Return the buckets of a timeseries.
+
+    Raises:
+        RangeTooLarge: If there are more than POINTS_MAX.
+    """
+    if span.end_us - span.start_us > POINTS_MAX * (HOUR_US if step is Step.HOUR else DAY_US):
+        raise RangeTooLarge(
+            f"the range has more than {POINTS_MAX} points of one {step}; ask for a shorter or coarser one",
+            parameter="granularity",
+        )
+    return tile(span, Granularity(step), UTC)
+
+
+def read_summary(span: Span) -> list[Question]:
+    """Return what the summary asks of every API."""
+    return [Question(meter, [span], group_by=("api_id",)) for meter in (*METERS, "request_cost_usd")]
+
+
+def read_detail(api_id: str, endpoint: str | None, points: Sequence[Span], span: Span) -> list[Question]:
+    """Return what the detail asks of one API, and whether it was ever used."""
+    filters = {"api_id": (api_id,)}
+    asked = filters if endpoint is None else {**filters, "endpoint": (endpoint,)}
+    return [
+        *(Question(meter, points, filters=asked) for meter in METERS),
+        Question("request_cost_usd", [span], filters=asked),
+        Question("requests", [all_time()], filters=filters),
+    ]
+
+
+# --- from our answers to their JSON ----------------------------------------------------------------------------------
+
+
+def write_summary(period: Period, answers: Sequence[Answer], names: Mapping[str, str]) -> Summary:
+    """Return the summary of the APIs in *names* (all that were used in the range or are subscribed)."""
+    lines = [_line(api_id, name, answers) for api_id, name in names.items()]
+    lines.sort(key=lambda line: (-line.requests, line.name, line.api_id))
+    return Summary(
+        period,
+        total_requests=sum(line.requests for line in lines),
+        total_errors=sum(line.errors for line in lines),
+        total_cost_usd=sum((line.cost_usd for line in lines), cents_from_nanos(0)),
+        by_api=lines,
+    )
+
+
+def _line(api_id: str, name: str, answers: Sequence[Answer]) -> ApiLine:
+    requests, errors, latency, timed, cost = (answer.groups.get((api_id,), (0,))[0] for answer in answers)
+    return ApiLine(
+        api_id,
+        name,
+        requests=count_from_nanos(requests),
+        errors=count_from_nanos(errors),
+        avg_latency_ms=latency_from_nanos(latency, timed),
+        cost_usd=cents_from_nanos(cost),
+    )
+
+
+def latency_from_nanos(total: int, count: int) -> int:
+    """Return the mean over the requests that were timed, as an integer."""
+    return int(mean_from_nanos(total, count, 0))
+
+
+def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
+    """Return one point a bucket, ascending, zeros included."""
+    requests, errors, latency, timed = (answer.values for answer in answers)
+    rows = zip(answers[0].question.windows, counts_from_nanos(requests), counts_from_nanos(errors), latency, timed, strict=True)
+    return [
+        TimePoint(point_text(window.start_us, step), asked, failed, latency_from_nanos(total, count))
+        for window, asked, failed, total, count in rows
+    ]
+
+
+def point_text(instant_us: int, step: Step) -> str:
+    """Return the name of the bucket that holds the instant: its hour, its day, its Monday, or the 1st of its month."""
+    if step is Step.HOUR:
+        return instant_text(instant_us - instant_us % HOUR_US)
+    if step is Step.DAY:
+        return day_text(instant_us)
+    day = day_of(instant_us)
+    first = day - timedelta(days=day.weekday()) if step is Step.WEEK else day.replace(day=1)
+    return first.isoformat()
+
+
+# --- how it says no ------------------------------------------------------------------------------------------------
+
+CODES = {
+    400: ("invalid_parameter", "invalid_request_error"),
+    401: ("authentication_failed", "authentication_error"),
+    403: ("insufficient_scope", "permission_error"),
+    404: ("not_found", "not_found_error"),
+    405: ("method_not_allowed", "invalid_request_error"),
+    413: ("payload_too_large", "invalid_request_error"),
+    415: ("unsupported_media_type", "invalid_request_error"),
+    429: ("rate_limit_exceeded", "rate_limit_error"),
+    503: ("service_unavailable", "api_error"),
+}
+INTERNAL = ("internal_error", "api_error")
+
+
+class ErrorShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The error itself; *required_scope* only where a key lacks one."""
+
+    code: str
+    type: str
+    message: str
+    status: int
+    request_id: str
+    required_scope: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every refusal."""
+
+    error: ErrorShown
+
+
+def refuse(refusal: Refusal) -> Reply:
+    """Return our error as WontoPos's: whatever is invalid is a 400."""
+    status = 400 if isinstance(refusal.error, Invalid) else refusal.status
+    code, kind = CODES.get(status, INTERNAL)
+    shown = ErrorShown(code, kind, refusal.message, status, refusal.request_id, refusal.required_scope)
+    return json_reply(status, ErrorBody(shown))
