@@ -144,6 +144,7 @@ TOYS = (
     Toy(
         "broad-except", "among others", "ledger/a.py", "try:\n    x\nexcept (ValueError, BaseException):\n    pass\n", 4
     ),
+    Toy("broad-except", "to raise another", "flows/a.py", "try:\n    x\nexcept Exception:\n    raise E from None\n", 4),
     Toy("broad-except", "bare", "house.py", "try:\n    x\nexcept:\n    pass\n", 4),
 )
 
@@ -176,7 +177,7 @@ SOUND = {
     + "# edge: the loop must outlive what one round meets\ntry:\n    x\nexcept Exception:\n    pass\n",
     "ledger/__init__.py": DOC,
     "ledger/a.py": DOC + "import sqlalchemy\nfrom tallybook.ledger import b\n",
-    "ledger/b.py": DOC,
+    "ledger/b.py": DOC + "try:\n    x\nexcept BaseException:\n    tidy()\n    raise\n",
     "ledger/migrations/versions/one.py": DOC + long_function(90),
     "archive/__init__.py": DOC,
     "outside/__init__.py": DOC + "import httpx\n",

@@ -37,6 +37,7 @@ CORE_ORDER = (
     "meter",
     "catalogue",
     "shape",
+    "scheme",
     "resource",
     "plan",
     "limit",
