@@ -5,12 +5,14 @@ matrices. Running them is `app`; this file does nothing by itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+from starlette.datastructures import Headers
 
 from tallybook.core.errors import TallybookError
 from tallybook.core.key import Caller
@@ -76,8 +78,28 @@ class Ask(Generic[Query_co, Body_co]):
         return self.found
 
 
+@dataclass(frozen=True, slots=True)
+class RawBody:
+    """The body as sent, for an endpoint that says ``body=RawBody``: it decodes it itself."""
+
+    data: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An answer that waits for somebody else's work, without holding a worker thread meanwhile."""
+
+    future: Future[Any]
+    then: Callable[[Any], object]
+    """Makes the answer of the future's result; quick, as it runs on the event loop."""
+
+
 Handler = Callable[[Ask[Any, Any]], object]
-"""Runs in a worker thread; returns the answer's struct, a `Reply`, or None for 204; raises TallybookError to refuse."""
+"""Runs in a worker thread and refuses by raising a TallybookError.
+
+It returns the answer's struct, None for 204, a `Reply`, or a `Pending`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +112,7 @@ class Endpoint:
         query: Struct of the query's parameters: ``int`` with Meta(ge, le), ``str``, ``bool``, a StrEnum, each
             ``| None`` if optional without default; ``tuple[str, ...]`` may be repeated; ``dict[str, tuple[str, ...]]``
             reads ``name[key]=value``. Fields are renamed with ``msgspec.field(name=...)``.
-        body: Struct of the JSON body; declare it with ``forbid_unknown_fields=True``.
+        body: Struct of the JSON body, declared with ``forbid_unknown_fields=True``; or `RawBody`.
         answer: The type the handler returns, None for an empty 204.
         operator_only: Whether an account's key is refused whatever its scopes.
         errors: What it may refuse with, besides what every endpoint may.
@@ -104,7 +126,7 @@ class Endpoint:
     summary: str
     answer: Any = None
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct | RawBody] | None = None
     account: AccountOf = AccountOf.NOBODY
     operator_only: bool = False
     status: int = 200

@@ -1,6 +1,8 @@
 """What the web room may reach of the house: the flows and the clock, handed over by `house` at start."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tallybook.core.clock import Clock
@@ -13,10 +15,25 @@ if TYPE_CHECKING:
     from tallybook.flows.measure import Measure
     from tallybook.flows.subscribe import Accounts
 
+BODY_BYTES_MAX = 4 * 1024 * 1024
+HANDLER_THREADS_MAX = 16
+REQUESTS_MAX = 512
+"""Requests answered at the same time; what comes on top is told to come back, so that memory stays bounded."""
+
+_NO_HOSTS: Mapping[str, str] = MappingProxyType({})
+
+
+def _always_ready() -> Sequence[str]:
+    return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """The flows that handlers call; all of them plain synchronous objects that any thread may use."""
+    """The flows that handlers call; all of them plain synchronous objects that any thread may use.
+
+    Attributes:
+        not_ready: Returns why no traffic should come just now, in words for an operator; empty when all is well.
+    """
 
     clock: Clock
     ingest: "Ingest"
@@ -25,3 +42,19 @@ class Rooms:
     accounts: "Accounts"
     limits: "Limits"
     inventory: "Inventory"
+    not_ready: Callable[[], Sequence[str]] = _always_ready
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """What of the settings concerns the web edge.
+
+    Attributes:
+        dialect_hosts: Host name (lower case, without port) -> the dialect that stands at its bare root.
+    """
+
+    body_bytes_max: int = BODY_BYTES_MAX
+    handler_threads_max: int = HANDLER_THREADS_MAX
+    requests_max: int = REQUESTS_MAX
+    metrics_public: bool = False
+    dialect_hosts: Mapping[str, str] = field(default_factory=lambda: _NO_HOSTS)
