@@ -119,17 +119,17 @@ def decode_json(body: bytes) -> object:
     return value
 
 
-def decode_events(body: bytes, *, lines: bool = False) -> list[object]:
+def decode_events(body: bytes, *, lines: bool = False, events_max: int | None = EVENTS_MAX) -> list[object]:
     """Decode a request of events: one object, an array of them, or (*lines*) one per line.
 
     Raises:
         JsonMalformed: If it is not JSON, or a key is said twice. Nothing of it counts then.
-        TooLarge: Above EVENTS_MAX events.
+        TooLarge: Above *events_max* events.
     """
     value = _decode_lines(body) if lines else decode_json(body)
     events = value if isinstance(value, list) else [value]
-    if len(events) > EVENTS_MAX:
-        raise TooLarge(f"a request holds at most {EVENTS_MAX} events, this one has {len(events)}")
+    if events_max is not None and len(events) > events_max:
+        raise TooLarge(f"a request holds at most {events_max} events, this one has {len(events)}")
     return events
 
 
@@ -137,15 +137,19 @@ def _decode_lines(body: bytes) -> list[object]:
     try:
         events: list[object] = _decoder.decode_lines(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        for number, line in enumerate(body.split(b"\n"), start=1):
-            try:
-                if line.strip():
-                    decode_json(line)
-            except JsonMalformed as error:
-                raise JsonMalformed(f"line {number}: {error.message}") from None
-        raise JsonMalformed("the body is not NDJSON: one JSON object per line") from None
+        raise _bad_line(body) from None
     _refuse_duplicate_keys(body, events)
     return events
+
+
+def _bad_line(body: bytes) -> JsonMalformed:
+    """Say which line of a body that is not NDJSON is to blame."""
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        try:
+            decode_json(line or b"0")
+        except JsonMalformed as error:
+            return JsonMalformed(f"line {number}: {error.message}")
+    return JsonMalformed("the body is not NDJSON: one JSON object per line")
 
 
 def _reason(error: Exception) -> str:
@@ -180,8 +184,8 @@ def _pairs_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 # --- the envelope ---------------------------------------------------------------------------------------------------
 
 
-def read_event(index: int, body: object, admission: Admission) -> Event:
-    """Check the envelope of one decoded event and take its identity.
+def read_event(index: int, body: object, admission: Admission, *, any_time: bool = False) -> Event:
+    """Check the envelope of one decoded event and take its identity; *any_time* lifts the acceptance window.
 
     Raises:
         FieldInvalid: With a pointer into the event (not yet into the request) and, in *reason*, a code of its own
@@ -198,7 +202,7 @@ def read_event(index: int, body: object, admission: Admission) -> Event:
         source = DEFAULT_SOURCE if source is None else check_text(source, "/source")
     account_id = _account_of(body, admission.caller)
     data = _check_data(body)
-    time_us, given_us = _time_of(body, admission)
+    time_us, given_us = _time_of(body, admission, any_time=any_time)
     payload = _encoder.encode((event_type, given_us, data))
     if len(payload) > EVENT_BYTES_MAX:
         raise FieldInvalid(f"an event is at most {EVENT_BYTES_MAX} bytes", pointer="/data", reason="event-too-large")
@@ -243,12 +247,14 @@ def _check_data(body: dict[str, object]) -> dict[str, object]:
     return data
 
 
-def _time_of(body: dict[str, object], admission: Admission) -> tuple[int, int | None]:
+def _time_of(body: dict[str, object], admission: Admission, *, any_time: bool) -> tuple[int, int | None]:
     """Return the event's instant, and what the sender gave (None where it is the time of receipt)."""
     given = body.get("time")
     if given is None:
         return admission.now_us, None
     time_us = parse_event_time(given, "/time")
+    if any_time:
+        return time_us, time_us
     if time_us > admission.now_us + FUTURE_US:
         raise FieldInvalid("lies more than 5 minutes ahead", pointer="/time", reason="timestamp-out-of-window")
     if time_us < admission.now_us - PAST_US and not admission.backfill:

@@ -1,0 +1,166 @@
+"""What flows need from the rooms below and beside them: protocols, and the values that pass through them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from tallybook.core.aggregate import Reading
+from tallybook.core.event import Event, Outcome
+from tallybook.core.ids import AccountId
+from tallybook.core.resource import ResourceWord
+from tallybook.core.scheme import Generation, Scheme
+from tallybook.core.shape import Shape
+from tallybook.core.window import Segment, Span
+
+# --- writing events ---------------------------------------------------------------------------------------------------
+
+
+class SchemeOutdated(Exception):  # noqa: N818 - not a refusal: the writer reads its events again and goes on
+    """A meter was added since the events were read; read them again under the new scheme."""
+
+
+class Pending(msgspec.Struct, gc=False):
+    """One event on its way into the ledger, with all that it changes there.
+
+    Attributes:
+        labels: (dimension, value, display name).
+        word: For a resource event: kind, id and what it says.
+    """
+
+    event: Event
+    readings: tuple[Reading, ...]
+    labels: Sequence[tuple[str, str, str]] = ()
+    word: tuple[str, str, ResourceWord] | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of one event; *code* says why where there is something to say."""
+
+    outcome: Outcome
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The events of one commit, read by *scheme* and received at *received_us*."""
+
+    pending: Sequence[Pending]
+    received_us: int
+    scheme: Scheme
+
+    @property
+    def scheme_version(self) -> int:
+        """The version of the scheme that the events were read by."""
+        return self.scheme.version
+
+    def columns(self, type_no: int) -> tuple[str, ...]:
+        """Names of the values in a series of that type number."""
+        return self.scheme.written[type_no].shape.columns
+
+    def foldable(self, type_no: int) -> frozenset[int]:
+        """Places in a series that may be folded together beyond the cap."""
+        return self.scheme.foldable(type_no)
+
+
+class EventWriter(Protocol):
+    """Writes groups of events, each in one transaction; one writer belongs to one lane."""
+
+    def commit(self, group: Group) -> list[Verdict]:
+        """Write *group*; raises SchemeOutdated or Unavailable with nothing written."""
+        ...
+
+
+# --- the scheme -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScheme:
+    """What the ledger knows of meters: its version, the generations, and the meters added by API (name, JSON)."""
+
+    version: int
+    generations: tuple[Generation, ...]
+    meters: tuple[tuple[str, str], ...]
+
+
+class SchemeStore(Protocol):
+    """Keeps event types, generations and added meters."""
+
+    def load(self) -> StoredScheme:
+        """Return what is stored."""
+        ...
+
+    def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
+        """Make sure each type has a generation that covers its shape, keep *added* meters, and return what is stored."""
+        ...
+
+
+# --- reading usage ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SumRow:
+    """One row of sums: the event count and, per asked slot, (events that carried the field, sum in nanos)."""
+
+    window: int
+    group: int
+    events: int
+    slots: tuple[tuple[int, int], ...]
+
+
+class UsageSnapshot(Protocol):
+    """One consistent look at the rollups."""
+
+    def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
+        """Return every series of a type: number -> the dimension values that are there."""
+        ...
+
+    def sums(self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
+        """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
+        ...
+
+    def marks(
+        self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None
+    ) -> Iterator[tuple[int, int, str]]:
+        """Return (window, group, greatest mark) of the mark that *place* names."""
+        ...
+
+    def uniques(
+        self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
+        ...
+
+    def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
+        """Return the raw events of an account whose hours touch *span*; the caller looks at the exact times."""
+        ...
+
+    def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
+        """Return the latest seen display names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a question's numbers lie: slots for sums (numbers from 0), or the place of a mark or unique."""
+
+    account_no: int
+    type_no: int
+    slots: tuple[int, ...] = ()
+    place: int = 0
+
+
+class UsageStore(Protocol):
+    """Opens snapshots for reading."""
+
+    def snapshot(self) -> AbstractContextManager[UsageSnapshot]:
+        """Return one consistent look at everything."""
+        ...
+
+    def ranking(
+        self, place: Place, segments: Sequence[Segment], *, by_series: bool
+    ) -> list[tuple[AccountId, Mapping[str, str], int, tuple[tuple[int, int], ...]]]:
+        """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series."""
+        ...

@@ -1,0 +1,94 @@
+"""The catalogue in force: event types and meters joined with the numbers under which the ledger keeps them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tallybook.core.catalogue import UNMETERED, Catalogue, Kind
+from tallybook.core.errors import Conflict
+from tallybook.core.meter import Meter
+from tallybook.core.shape import Shape, TypeReader, readers, shape_of
+
+
+class State(StrEnum):
+    """The life of a generation of rollups: filled from the raw events, serving questions, retired."""
+
+    FILLING = "filling"
+    SERVING = "serving"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The rollups of one event type in one shape, as the ledger numbers them."""
+
+    type_no: int
+    number: int
+    state: State
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What every flow reads and writes by; replaced as a whole when a meter is added.
+
+    Attributes:
+        version: The ledger's number of this state; a commit under an older one is refused and read again.
+        serving: Event type -> the generation that answers questions.
+        written: Every generation that new events go to, by type number.
+        readers: Event type -> how its events are read.
+    """
+
+    version: int
+    catalogue: Catalogue
+    serving: Mapping[str, Generation]
+    written: Mapping[int, Generation]
+    readers: Mapping[str, TypeReader]
+
+    @property
+    def unmetered_no(self) -> int:
+        """Type number of the rollups that count events which no meter reads."""
+        return self.serving[UNMETERED].type_no
+
+    def generation_of(self, meter: Meter) -> Generation:
+        """Return the generation that answers questions to *meter*.
+
+        Raises:
+            Conflict: While the meter is still being filled from earlier events.
+        """
+        generation = self.serving.get(meter.event_type)
+        if generation is None or not generation.shape.covers(shape_of(meter.event_type, [meter])):
+            raise Conflict(f"the meter {meter.name} is being filled from earlier events; ask again shortly")
+        return generation
+
+    def foldable(self, type_no: int) -> frozenset[int]:
+        """Return the places of a series that hold free text and may be folded together when there are too many."""
+        shape = self.written[type_no].shape
+        event = self.catalogue.events.get(shape.event_type)
+        closed = {Kind.ENUM, Kind.BOOLEAN}
+        return frozenset(
+            place
+            for place, name in enumerate(shape.dimensions)
+            if event is None or name not in event.fields or event.fields[name].kind not in closed
+        )
+
+
+def make_scheme(version: int, catalogue: Catalogue, generations: Iterable[Generation]) -> Scheme:
+    """Join *catalogue* with the ledger's generations."""
+    live = [g for g in generations if g.state is not State.RETIRED]
+    shapes: dict[str, list[tuple[int, Shape]]] = {}
+    for generation in live:
+        shapes.setdefault(generation.shape.event_type, []).append((generation.type_no, generation.shape))
+    return Scheme(
+        version=version,
+        catalogue=catalogue,
+        serving={g.shape.event_type: g for g in live if g.state is State.SERVING},
+        written={g.type_no: g for g in live},
+        readers=readers(catalogue, shapes),
+    )
+
+
+def shapes_needed(catalogue: Catalogue) -> dict[str, Shape]:
+    """Return the shape that each metered event type needs."""
+    types = {meter.event_type for meter in catalogue.meters.values()}
+    return {name: shape_of(name, catalogue.meters_of(name)) for name in sorted(types)}

@@ -1,0 +1,197 @@
+"""One question on its way to an answer: which rollups it looks at, and how their rows become its values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tallybook.core.aggregate import Reading, value_of_max, value_of_min
+from tallybook.core.catalogue import UNMETERED
+from tallybook.core.errors import FieldInvalid, ParameterInvalid
+from tallybook.core.event import Event
+from tallybook.core.meter import GROUP_DIMENSIONS_MAX, Aggregation, Answer, Meter, Question
+from tallybook.core.number import NANOS
+from tallybook.core.price import Price, unit_price
+from tallybook.core.scheme import Generation, Scheme
+from tallybook.core.shape import meter_filters, unmetered
+
+GroupKey = tuple[str | None, ...]
+
+_MARKS = {Aggregation.MIN, Aggregation.MAX, Aggregation.LAST}
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Events, and per slot (events that carried the field, sum in nanos)."""
+
+    events: int
+    slots: Sequence[tuple[int, int]]
+
+
+class View:
+    """A question joined with the generation that answers it, and the values gathered so far."""
+
+    def __init__(self, question: Question, meter: Meter, generation: Generation) -> None:
+        self.question = question
+        self.meter = meter
+        self.generation = generation
+        shape = generation.shape
+        self.filters: dict[str, frozenset[str]] = {n: frozenset(v) for n, v in meter_filters(meter, shape).items()}
+        for name, values in question.filters.items():
+            known = self.filters.get(name)
+            self.filters[name] = frozenset(values) if known is None else known & frozenset(values)
+        self.is_mark = meter.aggregation in _MARKS
+        self.is_unique = meter.aggregation is Aggregation.UNIQUE
+        self.slots: tuple[int, ...] = ()
+        self.place = 0
+        if self.is_mark:
+            self.place = shape.marks.index((meter.aggregation, meter.fields[0]))
+        elif self.is_unique:
+            self.place = shape.uniques.index(meter.fields[0])
+        else:
+            self.slots = tuple(shape.fields.index(name) for name in meter.fields)
+        self._groups: list[tuple[GroupKey, int]] = [((), 0)]
+        self._values: dict[GroupKey, list[int]] = {}
+        self._marks: dict[tuple[GroupKey, int], str] = {}
+        self._uniques: dict[tuple[GroupKey, int], set[tuple[int, int]]] = {}
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every series of the type counts, in one group at one price."""
+        return not (self.filters or self.question.group_by or self.meter.priced_by)
+
+    @property
+    def selection(self) -> object:
+        """Equal for views that look at the same series in the same groups, so that one statement serves them."""
+        kind = (self.meter.aggregation, self.place) if self.is_mark or self.is_unique else "sums"
+        filters = frozenset(self.filters.items())
+        return self.generation.type_no, kind, self.question.group_by, filters, self.meter.priced_by
+
+    # --- series and groups --------------------------------------------------------------------------------------
+
+    def matches(self, dims: Mapping[str, str]) -> bool:
+        """Whether a series with these dimension values counts."""
+        return all(dims.get(name) in values for name, values in self.filters.items())
+
+    def number_groups(self, series: Mapping[int, Mapping[str, str]], prices: Sequence[Price]) -> dict[int, int]:
+        """Return the group number of each series that counts; a group is a key and a unit price."""
+        numbers: dict[tuple[GroupKey, int], int] = {}
+        found: dict[int, int] = {}
+        for series_no, dims in series.items():
+            if self.matches(dims):
+                found[series_no] = numbers.setdefault(self._group_of(dims, prices), len(numbers))
+        self._groups = list(numbers)
+        return found
+
+    def _group_of(self, dims: Mapping[str, str], prices: Sequence[Price]) -> tuple[GroupKey, int]:
+        key = tuple(dims.get(name) for name in self.question.group_by)
+        return key, 0 if self.meter.priced_by is None else unit_price(prices, self.meter.priced_by, dims)
+
+    def share_groups(self, other: "View") -> None:
+        """Understand group numbers as *other* does, which looks at the same series."""
+        self._groups = other._groups  # noqa: SLF001 - of the same class
+
+    # --- gathering -------------------------------------------------------------------------------------------------
+
+    def add_sums(self, window: int, group: int, sums: Sums) -> None:
+        """Count one row of sums."""
+        key, price = self._groups[group]
+        self._row(key)[window] += self.value(sums, price)
+
+    def add_mark(self, window: int, group: int, mark: str) -> None:
+        """Count the greatest mark of a window and group."""
+        key, _ = self._groups[group]
+        known = self._marks.get((key, window))
+        if known is None or mark > known:
+            self._marks[key, window] = mark
+
+    def add_unique(self, window: int, group: int, value: tuple[int, int]) -> None:
+        """Count a distinct value of a window and group."""
+        key, _ = self._groups[group]
+        self._uniques.setdefault((key, window), set()).add(value)
+
+    def add_event(self, window: int, event: Event, scheme: Scheme, prices: Sequence[Price]) -> None:
+        """Count a single raw event, as the rollups would have."""
+        reading = self._read(event, scheme)
+        if reading is None:
+            return
+        columns = self.generation.shape.columns
+        dims = {n: v for n, v in zip(columns, reading.dimensions, strict=True) if v is not None}
+        if not self.matches(dims):
+            return
+        self._groups = [self._group_of(dims, prices)]
+        if self.is_mark:
+            for place, mark in reading.marks:
+                if place == self.place:
+                    self.add_mark(window, 0, mark)
+        elif self.is_unique:
+            for place, high, low in reading.uniques:
+                if place == self.place:
+                    self.add_unique(window, 0, (high, low))
+        else:
+            values = [reading.values[slot] for slot in self.slots]
+            slots = [(0, 0) if value is None else (1, value) for value in values]
+            self.add_sums(window, 0, Sums(1, slots))
+
+    def _read(self, event: Event, scheme: Scheme) -> Reading | None:
+        reader = scheme.readers.get(event.type)
+        if reader is None:
+            wanted = self.generation.shape.event_type == UNMETERED
+            return unmetered(self.generation.type_no, event) if wanted else None
+        if event.type != self.generation.shape.event_type:
+            return None
+        try:
+            readings = reader.readings(event, reader.check(event))
+        except FieldInvalid:
+            return None
+        return next(r for r in readings if r.type_no == self.generation.type_no)
+
+    def value(self, sums: Sums, price: int) -> int:
+        """Return the value in nanos of one row of sums; *price* is for events that do not carry the field."""
+        if self.meter.aggregation is Aggregation.SUM:
+            total = sum(nanos for _, nanos in sums.slots)
+            if self.meter.priced_by is not None:
+                total += (sums.events - sums.slots[0][0]) * price
+            return total
+        return (sums.slots[0][0] if self.slots else sums.events) * NANOS
+
+    # --- the answer ------------------------------------------------------------------------------------------------
+
+    def _row(self, key: GroupKey) -> list[int]:
+        row = self._values.get(key)
+        if row is None:
+            row = self._values[key] = [0] * len(self.question.windows)
+        return row
+
+    def answer(self) -> Answer:
+        """Return what was gathered; call it once, at the end."""
+        for (key, window), mark in self._marks.items():
+            low = self.meter.aggregation is Aggregation.MIN
+            self._row(key)[window] = value_of_min(mark) if low else value_of_max(mark)
+        for (key, window), values in self._uniques.items():
+            self._row(key)[window] = len(values) * NANOS
+        if not self.question.group_by:
+            self._row(())
+        return Answer(self.question, self._values)
+
+    def refuse_ranking(self) -> None:
+        """Refuse to rank accounts by a meter whose values cannot simply be added up."""
+        if self.is_mark or self.is_unique or self.meter.priced_by is not None:
+            raise ParameterInvalid(f"accounts cannot be ranked by {self.meter.name}", parameter="meter")
+
+
+def make_view(scheme: Scheme, question: Question) -> View:
+    """Join *question* with the generation that answers it.
+
+    Raises:
+        NotFound: For an unknown meter.
+        ParameterInvalid: For a dimension that the meter does not have, or too many.
+        Conflict: While the meter is being filled.
+    """
+    meter = scheme.catalogue.meter(question.meter)
+    if len(question.group_by) > GROUP_DIMENSIONS_MAX or len(set(question.group_by)) != len(question.group_by):
+        raise ParameterInvalid(f"must be at most {GROUP_DIMENSIONS_MAX} different dimensions", parameter="group_by")
+    for parameter, names in (("group_by", question.group_by), ("filter", question.filters)):
+        for name in names:
+            if name not in meter.dimensions:
+                known = ", ".join(meter.dimensions) or "none"
+                raise ParameterInvalid(f"{meter.name} has no dimension {name[:64]!r}; it has {known}", parameter=parameter)
+    return View(question, meter, scheme.generation_of(meter))

@@ -1,0 +1,377 @@
+"""Taking events in: read each on its own, commit many together, answer when they are safe.
+
+Requests are read by any thread (`prepare`), then queue for their account's lane; a lane's thread commits what has
+queued up while the last commit ran, so concurrent requests share one durable write. The queue is bounded: when it is
+full the caller is told to come back, and nothing of the request counts.
+"""
+
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tallybook.core.clock import Clock
+from tallybook.core.errors import FieldInvalid, Forbidden, TallybookError, Unavailable
+from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
+from tallybook.core.key import ADMIN, Caller
+from tallybook.core.ports import EventWriter, Group, Pending, SchemeOutdated, Verdict
+from tallybook.core.resource import Change, read_word
+from tallybook.core.scheme import Scheme
+from tallybook.core.shape import unmetered
+
+QUEUE_EVENTS_MAX = 200_000
+GROUP_EVENTS_MAX = 20_000
+RETRY_AFTER_S = 1
+_RESOURCE_TYPES = frozenset(Change)
+_DETAILS = {
+    "event-id-reused": "an event with this id and another payload was counted before; this one was not",
+    "account-unknown": "there is no such account, and accounts are not created by events here",
+    "series-limit": "counted, but its free-text dimensions were folded together: too many new series this hour",
+}
+_POINTERS = {"event-id-reused": "/id", "account-unknown": "/subject", "series-limit": "/data"}
+
+
+class SchemeSource(Protocol):
+    """Where the scheme in force comes from."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme in force."""
+        ...
+
+    def refresh(self) -> Scheme:
+        """Read it again from the ledger."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a request's events; *errors* holds the first ERRORS_SHOWN_MAX that need a word."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    rejected: int
+    errors: tuple[EventError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSeen:
+    """What one commit did, for metrics."""
+
+    events: int
+    accepted: int
+    duplicate: int
+    conflict: int
+    took_s: float
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request's events, read and waiting for their commit."""
+
+    pending: list[Pending]
+    errors: list[EventError]
+    lone: bool
+    scheme: Scheme
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+
+class Ingest:
+    """The way in for events, for every surface."""
+
+    def __init__(
+        self,
+        writers: Sequence[EventWriter],
+        schemes: SchemeSource,
+        clock: Clock,
+        *,
+        queue_events_max: int = QUEUE_EVENTS_MAX,
+        seen: Callable[[CommitSeen], None] | None = None,
+    ) -> None:
+        self._schemes = schemes
+        self._clock = clock
+        self._lanes = [_Lane(writer, schemes, clock, queue_events_max, seen) for writer in writers]
+
+    @property
+    def queued(self) -> int:
+        """Events that wait for their commit."""
+        return sum(lane.queued for lane in self._lanes)
+
+    def prepare(
+        self, events: Sequence[object], caller: Caller, *, lone: bool = False, backfill: bool = False
+    ) -> Prepared:
+        """Read decoded events; those that cannot count get their error here.
+
+        Args:
+            events: As `core.event.decode_events` returns them.
+            caller: The key that sends them.
+            lone: Whether the request was one object rather than an array, for the pointers of its errors.
+            backfill: Lift the limit on how far back events may lie; for the operator's imports.
+
+        Raises:
+            Forbidden: For *backfill* without an operator's key with the scope ``admin``.
+        """
+        if backfill and not (caller.is_operator and ADMIN in caller.scopes):
+            raise Forbidden("only an operator's key with the scope admin may backfill", required_scope=ADMIN)
+        scheme = self._schemes.scheme
+        admission = Admission(caller, self._clock.now_us(), backfill)
+        prepared = Prepared([], [], lone, scheme)
+        for index, body in enumerate(events):
+            try:
+                prepared.pending.append(_read(read_event(index, body, admission), scheme))
+            except FieldInvalid as error:
+                prepared.errors.append(_rejection(index, body, error, lone=lone))
+        return prepared
+
+    def submit(self, prepared: Prepared) -> "Future[Receipt]":
+        """Queue the events for their commit; the future is done when they are durable, or were refused.
+
+        The future fails with Unavailable if the store cannot take them: none of a lane's events counted then, and
+        sending them again is safe.
+
+        Raises:
+            Unavailable: If the queue is full or closed.
+        """
+        answer: Future[Receipt] = Future()
+        parts: dict[int, list[Pending]] = {}
+        for pending in prepared.pending:
+            parts.setdefault(self._lane_of(pending.event.account_id), []).append(pending)
+        if not parts:
+            answer.set_result(_receipt(prepared))
+            return answer
+        tickets = [_Ticket(items, prepared.scheme) for items in parts.values()]
+        waiting = _Waiting(prepared, answer, len(tickets))
+        for lane_no, ticket in zip(parts, tickets, strict=True):
+            self._lanes[lane_no].check_room(len(ticket.pending))
+        for lane_no, ticket in zip(parts, tickets, strict=True):
+            ticket.done.add_done_callback(waiting.part_done)
+            self._lanes[lane_no].put(ticket)
+        return answer
+
+    def write(self, events: Sequence[object], caller: Caller, *, backfill: bool = False) -> Receipt:
+        """Prepare, submit and wait."""
+        return self.submit(self.prepare(events, caller, backfill=backfill)).result()
+
+    def close(self) -> None:
+        """Commit what is queued, then stop; later submissions are refused."""
+        for lane in self._lanes:
+            lane.close()
+
+    def _lane_of(self, account_id: str) -> int:
+        return zlib.crc32(account_id.encode()) % len(self._lanes) if len(self._lanes) > 1 else 0
+
+
+def _read(event: Event, scheme: Scheme) -> Pending:
+    reader = scheme.readers.get(event.type)
+    if reader is None:
+        return Pending(event, (unmetered(scheme.unmetered_no, event),))
+    known = reader.check(event)
+    word = None
+    if event.type in _RESOURCE_TYPES:
+        word = (str(known["kind"]), str(known["resource_id"]), read_word(event.type, event.time_us, known))
+    return Pending(event, reader.readings(event, known), reader.labels(known), word)
+
+
+# --- errors and receipts --------------------------------------------------------------------------------------------
+
+
+def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:
+    reason = error.detail.get("reason")
+    event_id = body.get("id") if isinstance(body, dict) else None
+    return EventError(
+        index=index,
+        id=event_id[:256] if isinstance(event_id, str) else None,
+        outcome=Outcome.REJECTED,
+        code=reason if isinstance(reason, str) else error.code,
+        pointer=(error.pointer or "") if lone else f"/{index}{error.pointer or ''}",
+        detail=error.message,
+    )
+
+
+def _receipt(prepared: Prepared) -> Receipt:
+    counts = dict.fromkeys(Outcome, 0)
+    counts[Outcome.REJECTED] = len(prepared.errors)
+    errors = list(prepared.errors)
+    for pending in prepared.pending:
+        event = pending.event
+        verdict = prepared.verdicts[event.index]
+        counts[verdict.outcome] += 1
+        if verdict.code:
+            place = _POINTERS[verdict.code]
+            pointer = place if prepared.lone else f"/{event.index}{place}"
+            detail = _DETAILS[verdict.code]
+            errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
+    errors.sort(key=lambda error: error.index)
+    return Receipt(
+        accepted=counts[Outcome.ACCEPTED],
+        duplicate=counts[Outcome.DUPLICATE],
+        conflict=counts[Outcome.CONFLICT],
+        rejected=counts[Outcome.REJECTED],
+        errors=tuple(errors[:ERRORS_SHOWN_MAX]),
+    )
+
+
+class _Waiting:
+    """Joins the parts of a request that went to several lanes into one answer."""
+
+    def __init__(self, prepared: Prepared, answer: "Future[Receipt]", parts: int) -> None:
+        self._prepared = prepared
+        self._answer = answer
+        self._open = parts
+        self._failure: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def part_done(self, part: "Future[list[tuple[int, Verdict]]]") -> None:
+        with self._lock:
+            self._open -= 1
+            failure = part.exception()
+            if failure is None:
+                self._prepared.verdicts.update(part.result())
+            else:
+                self._failure = failure
+            last = self._open == 0
+        if last and not self._answer.cancelled():
+            if self._failure is None:
+                self._answer.set_result(_receipt(self._prepared))
+            else:
+                self._answer.set_exception(self._failure)
+
+
+# --- lanes ----------------------------------------------------------------------------------------------------------
+
+
+class _Ticket:
+    """The events of one request that go to one lane."""
+
+    def __init__(self, pending: list[Pending], scheme: Scheme) -> None:
+        self.pending = pending
+        self.scheme = scheme
+        self.done: Future[list[tuple[int, Verdict]]] = Future()
+
+    def read_again(self, scheme: Scheme) -> None:
+        """Read the events by a newer scheme; what no longer fits it is counted as unmetered."""
+        self.scheme = scheme
+        self.pending = [_read_or_keep(pending, scheme) for pending in self.pending]
+
+
+def _read_or_keep(pending: Pending, scheme: Scheme) -> Pending:
+    try:
+        return _read(pending.event, scheme)
+    except FieldInvalid:
+        return Pending(pending.event, (unmetered(scheme.unmetered_no, pending.event),))
+
+
+class _Lane:
+    """A queue and the thread that commits it."""
+
+    def __init__(
+        self,
+        writer: EventWriter,
+        schemes: SchemeSource,
+        clock: Clock,
+        queue_events_max: int,
+        seen: Callable[[CommitSeen], None] | None,
+    ) -> None:
+        self._writer = writer
+        self._schemes = schemes
+        self._clock = clock
+        self._queue_events_max = queue_events_max
+        self._seen = seen
+        self._tickets: deque[_Ticket] = deque()
+        self._room = threading.Condition()
+        self._closed = False
+        self.queued = 0
+        self._thread = threading.Thread(target=self._run, name="tallybook-lane", daemon=True)
+        self._thread.start()
+
+    def check_room(self, events: int) -> None:
+        with self._room:
+            if self._closed:
+                raise Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S)
+            if self.queued and self.queued + events > self._queue_events_max:
+                raise Unavailable("the ingest queue is full; send the events again", retry_after_s=RETRY_AFTER_S)
+
+    def put(self, ticket: _Ticket) -> None:
+        with self._room:
+            if not self._closed:
+                self._tickets.append(ticket)
+                self.queued += len(ticket.pending)
+                self._room.notify()
+                return
+        ticket.done.set_exception(Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S))
+
+    def close(self) -> None:
+        with self._room:
+            self._closed = True
+            self._room.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._take():
+            try:
+                self._commit(group)
+            except Exception as error:  # noqa: BLE001 # edge: a lane outlives any one commit
+                failure = error if isinstance(error, TallybookError) else _failed(error)
+                for ticket in group:
+                    ticket.done.set_exception(failure)
+
+    def _take(self) -> list[_Ticket]:
+        """Wait for tickets; return as many as one commit takes, none when the lane is closed and empty."""
+        with self._room:
+            while not self._tickets and not self._closed:
+                self._room.wait()
+            group: list[_Ticket] = []
+            events = 0
+            while self._tickets and (not group or events + len(self._tickets[0].pending) <= GROUP_EVENTS_MAX):
+                ticket = self._tickets.popleft()
+                events += len(ticket.pending)
+                group.append(ticket)
+            self.queued -= events
+            return group
+
+    def _commit(self, group: list[_Ticket]) -> None:
+        started_s = time.perf_counter()
+        scheme = self._schemes.scheme
+        while True:
+            for ticket in group:
+                if ticket.scheme.version != scheme.version:
+                    ticket.read_again(scheme)
+            pending = [item for ticket in group for item in ticket.pending]
+            try:
+                verdicts = self._writer.commit(Group(pending, self._clock.now_us(), scheme))
+                break
+            except SchemeOutdated:
+                scheme = self._schemes.refresh()
+        self._tell(verdicts, time.perf_counter() - started_s)
+        start = 0
+        for ticket in group:
+            end = start + len(ticket.pending)
+            indexes = [item.event.index for item in ticket.pending]
+            ticket.done.set_result(list(zip(indexes, verdicts[start:end], strict=True)))
+            start = end
+
+    def _tell(self, verdicts: Sequence[Verdict], took_s: float) -> None:
+        if self._seen is None:
+            return
+        outcomes = [verdict.outcome for verdict in verdicts]
+        self._seen(
+            CommitSeen(
+                events=len(outcomes),
+                accepted=outcomes.count(Outcome.ACCEPTED),
+                duplicate=outcomes.count(Outcome.DUPLICATE),
+                conflict=outcomes.count(Outcome.CONFLICT),
+                took_s=took_s,
+            )
+        )
+
+
+def _failed(error: Exception) -> Unavailable:
+    """Turn a bug in a commit into a refusal that is safe to show; the cause stays on it for the log."""
+    failure = Unavailable("the events could not be written; nothing of them counted", retry_after_s=RETRY_AFTER_S)
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,189 @@
+"""Answering questions about usage: from rollups, exactly, in one snapshot for all questions of a request.
+
+Windows are covered by rollup buckets; what is shorter than a minute at their edges is read from the raw events. How
+one question is planned and added up is `core.view`.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from tallybook.core.event import Admission, read_event
+from tallybook.core.ids import AccountId
+from tallybook.core.key import Caller
+from tallybook.core.meter import Answer, Question
+from tallybook.core.plan import Account
+from tallybook.core.ports import Place, UsageSnapshot, UsageStore
+from tallybook.core.price import Price
+from tallybook.core.scheme import Scheme
+from tallybook.core.view import Sums, View, make_view
+from tallybook.core.window import Cover, Segment, Span, cover
+
+RANKED_MAX = 1_000
+_READER = Caller("measure", None, frozenset())
+
+
+class SchemeSource(Protocol):
+    """Where the scheme in force comes from."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme in force."""
+        ...
+
+
+class PriceSource(Protocol):
+    """Which prices an account had when."""
+
+    def price_epochs(self, account: Account) -> Sequence[tuple[Span, Sequence[Price]]]:
+        """Return the spans of the account's plans, ascending and tiling all time, with their prices."""
+        ...
+
+
+class Measure:
+    """Reads usage for every surface."""
+
+    def __init__(self, store: UsageStore, schemes: SchemeSource, prices: PriceSource) -> None:
+        self._store = store
+        self._schemes = schemes
+        self._prices = prices
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme in force, with the catalogue of meters."""
+        return self._schemes.scheme
+
+    def ask(self, account: Account, questions: Sequence[Question]) -> list[Answer]:
+        """Answer *questions* in their order, all from one snapshot.
+
+        Raises:
+            NotFound: For a meter that does not exist.
+            ParameterInvalid: For a dimension that the meter does not have.
+            Conflict: For a meter that is still being filled.
+        """
+        scheme = self.scheme
+        views = [make_view(scheme, question) for question in questions]
+        tasks = [task for view in views for task in self._tasks(account, view)]
+        with self._store.snapshot() as snapshot:
+            reading = _Reading(snapshot, scheme, account)
+            reading.add_rollups(tasks)
+            reading.add_edges(tasks)
+        return [view.answer() for view in views]
+
+    def _tasks(self, account: Account, view: View) -> "list[_Task]":
+        windows = view.question.windows
+        if view.meter.priced_by is None:
+            return [_Task(view, cover(windows), range(len(windows)))]
+        tasks = []
+        for epoch, (span, prices) in enumerate(self._prices.price_epochs(account)):
+            clipped = [(place, _clip(window, span)) for place, window in enumerate(windows)]
+            inside = [(place, window) for place, window in clipped if window.start_us < window.end_us]
+            if inside:
+                tasks.append(_Task(view, cover([w for _, w in inside]), [p for p, _ in inside], prices, epoch))
+        return tasks
+
+    def names(self, account: Account, dimension: str, values: Iterable[str] | None = None) -> Mapping[str, str]:
+        """Return the latest seen display name of each of *values* (or of all) that has one."""
+        with self._store.snapshot() as snapshot:
+            return snapshot.names(account.no, dimension, values)
+
+    def ranking(self, meter_name: str, span: Span, limit: int) -> list[tuple[AccountId, int]]:
+        """Return the accounts with the most of a summed or counted meter in *span*, in nanos, most first.
+
+        Raises:
+            NotFound: For a meter that does not exist.
+            ParameterInvalid: For a meter that cannot be added up, or a span that is not cut at minutes.
+        """
+        view = make_view(self.scheme, Question(meter_name, (span,)))
+        view.refuse_ranking()
+        covered = cover((span,))
+        place = Place(0, view.generation.type_no, view.slots)
+        totals: dict[AccountId, int] = {}
+        for account_id, dims, events, slots in self._store.ranking(
+            place, covered.segments, by_series=bool(view.filters)
+        ):
+            if view.matches(dims):
+                totals[account_id] = totals.get(account_id, 0) + view.value(Sums(events, slots), 0)
+        ranked = heapq.nlargest(min(limit, RANKED_MAX), totals.items(), key=lambda item: (item[1], item[0]))
+        return [(account_id, nanos) for account_id, nanos in ranked if nanos]
+
+
+def _clip(window: Span, span: Span) -> Span:
+    return Span(max(window.start_us, span.start_us), min(window.end_us, span.end_us))
+
+
+class _Task:
+    """A view over some of its windows (*places*), under the prices of one *epoch*."""
+
+    def __init__(
+        self, view: View, covered: Cover, places: Sequence[int], prices: Sequence[Price] = (), epoch: int = 0
+    ) -> None:
+        self.view = view
+        self.covered = covered
+        self.places = places
+        self.prices = prices
+        self.epoch = epoch
+
+
+class _Reading:
+    """Fetches what tasks need from one snapshot, sharing statements between those that look at the same series."""
+
+    def __init__(self, snapshot: UsageSnapshot, scheme: Scheme, account: Account) -> None:
+        self._snapshot = snapshot
+        self._scheme = scheme
+        self._account = account
+
+    def add_rollups(self, tasks: Sequence[_Task]) -> None:
+        shared: dict[object, list[_Task]] = {}
+        for task in tasks:
+            shared.setdefault((task.view.selection, task.epoch), []).append(task)
+        for together in shared.values():
+            first = together[0]
+            groups = self._groups(first)
+            if groups is None or groups:
+                self._read(together, groups)
+
+    def _groups(self, task: _Task) -> Mapping[int, int] | None:
+        """Return series -> group number, telling the view what the numbers mean; None when all is one group."""
+        if task.view.takes_all:
+            return None
+        series = self._snapshot.series(self._account.no, task.view.generation.type_no)
+        return task.view.number_groups(series, task.prices)
+
+    def _read(self, together: Sequence[_Task], groups: Mapping[int, int] | None) -> None:
+        """Read one selection of series for several tasks at once; their windows are numbered one after another."""
+        first, total = together[0].view, 0
+        segments: list[Segment] = []
+        for task in together:
+            task.view.share_groups(first)
+            segments += [
+                Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in task.covered.segments
+            ]
+            total += len(task.places)
+        if not segments:
+            return
+        owner = [(task, place) for task in together for place in task.places]
+        slots = tuple(sorted({slot for task in together for slot in task.view.slots}))
+        place = Place(self._account.no, first.generation.type_no, slots, first.place)
+        if first.is_mark:
+            for window, group, mark in self._snapshot.marks(place, segments, groups):
+                owner[window][0].view.add_mark(owner[window][1], group, mark)
+        elif first.is_unique:
+            for window, group, high, low in self._snapshot.uniques(place, segments, groups):
+                owner[window][0].view.add_unique(owner[window][1], group, (high, low))
+        else:
+            for row in self._snapshot.sums(place, segments, groups):
+                task, at = owner[row.window]
+                values = dict(zip(slots, row.slots, strict=True))
+                wanted = tuple(values[slot] for slot in task.view.slots)
+                task.view.add_sums(at, row.group, Sums(row.events, wanted))
+
+    def add_edges(self, tasks: Sequence[_Task]) -> None:
+        """Count the events of sub-minute edges one by one."""
+        admission = Admission(_READER, 0, backfill=True)
+        for task in tasks:
+            for window, span in task.covered.edges:
+                for body in self._snapshot.events(self._account.no, self._account.id, span):
+                    event = read_event(0, body, admission, any_time=True)
+                    if event.time_us in span:
+                        task.view.add_event(task.places[window], event, self._scheme, task.prices)

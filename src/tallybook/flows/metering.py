@@ -1,0 +1,71 @@
+"""Which meters are in force: the built-in catalogue, the operator's file and the meters added by API, as one scheme."""
+
+import threading
+
+import msgspec
+
+from tallybook.core.catalogue import Catalogue, load_catalogue, read_meter
+from tallybook.core.clock import Clock
+from tallybook.core.errors import FieldInvalid
+from tallybook.core.meter import Meter
+from tallybook.core.ports import SchemeStore, StoredScheme
+from tallybook.core.scheme import Scheme, make_scheme, shapes_needed
+
+
+class Metering:
+    """Holds the scheme in force; any thread may read it, and adding a meter replaces it."""
+
+    def __init__(self, store: SchemeStore, clock: Clock, *, builtin: str, own: str | None, own_name: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._files = load_catalogue(builtin, own, own_name=own_name)
+        self._lock = threading.Lock()
+        self._scheme = self._register({})
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme in force."""
+        return self._scheme
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Event types and meters in force."""
+        return self._scheme.catalogue
+
+    def refresh(self) -> Scheme:
+        """Read the ledger's state again, as another process may have changed it."""
+        with self._lock:
+            self._scheme = self._join(self._store.load())
+            return self._scheme
+
+    def put(self, name: str, body: dict[str, object]) -> Meter:
+        """Add the meter *name*, or replace the one that was added under that name.
+
+        It answers at once where the rollups already keep what it needs, or no event of its type came yet; else it is
+        filled from the raw events first.
+
+        Raises:
+            FieldInvalid: If the meter is not sound, or the name belongs to the catalogue's files.
+        """
+        meter = read_meter(name, body)
+        if name in self._files.meters:
+            raise FieldInvalid("belongs to the catalogue's files; choose another name", pointer="/name")
+        with self._lock:
+            self.catalogue.with_meter(meter)
+            self._scheme = self._register({name: msgspec.json.encode(body).decode()})
+        return meter
+
+    def _register(self, added: dict[str, str]) -> Scheme:
+        stored = self._store.load()
+        catalogue = self._with_added((*stored.meters, *added.items()))
+        return self._join(self._store.register(shapes_needed(catalogue), added, self._clock.now_us()))
+
+    def _join(self, stored: StoredScheme) -> Scheme:
+        return make_scheme(stored.version, self._with_added(stored.meters), stored.generations)
+
+    def _with_added(self, meters: tuple[tuple[str, str], ...]) -> Catalogue:
+        catalogue = self._files
+        for name, body in meters:
+            if name not in catalogue.meters:
+                catalogue = catalogue.with_meter(read_meter(name, msgspec.json.decode(body)))
+        return catalogue

@@ -1,0 +1,100 @@
+"""Event types, generations and added meters in the ledger. What a scheme means is `core.scheme`."""
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from tallybook.core.catalogue import UNMETERED
+from tallybook.core.ports import StoredScheme
+from tallybook.core.scheme import Generation, State
+from tallybook.core.shape import Shape
+from tallybook.ledger.open import Ledger
+from tallybook.ledger.tables import event_types, fills, lanes, meters, series
+
+
+class Schemes:
+    """Keeps the numbers under which the ledger knows event types."""
+
+    def __init__(self, ledger: Ledger, *, lanes_count: int) -> None:
+        self._ledger = ledger
+        self._lanes_count = lanes_count
+
+    def load(self) -> StoredScheme:
+        """Return what is stored."""
+        with self._ledger.reading() as connection:
+            return _load(connection)
+
+    def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
+        """Make sure each type has a generation that covers its shape; keep the *added* meters' JSON.
+
+        A shape that earlier events have not been counted in yet begins as ``filling``. Every lane is held while this
+        runs, so each event is either in the raw bytes to fill from or read by the new scheme.
+        """
+        with self._ledger.writing() as connection:
+            self._hold_lanes(connection)
+            stored = _load(connection)
+            changed = [
+                self._begin(connection, shape, stored)
+                for shape in shapes.values()
+                if not any(g.state is not State.RETIRED and g.shape.covers(shape) for g in _of(stored, shape))
+            ]
+            known = dict(stored.meters)
+            for name, body in added.items():
+                if known.get(name) != body:
+                    connection.execute(meters.delete().where(meters.c.name == name))
+                    connection.execute(insert(meters), {"name": name, "body": body, "created_us": now_us})
+                    changed.append(None)
+            if changed:
+                connection.execute(update(lanes).values(catalogue_version=lanes.c.catalogue_version + 1))
+            return _load(connection)
+
+    def _hold_lanes(self, connection: Connection) -> None:
+        held = set(connection.scalars(select(lanes.c.lane).order_by(lanes.c.lane).with_for_update()))
+        version = connection.scalar(select(func.max(lanes.c.catalogue_version))) or 0
+        for lane in sorted(set(range(self._lanes_count)) - held):
+            connection.execute(insert(lanes), {"lane": lane, "last_batch_no": 0, "catalogue_version": version})
+
+    def _begin(self, connection: Connection, shape: Shape, stored: StoredScheme) -> None:
+        """Start a generation: serving at once where no event of the type was kept so far."""
+        earlier = _of(stored, shape)
+        for generation in earlier:
+            if generation.state is State.FILLING:
+                _set_state(connection, generation.type_no, State.RETIRED)
+        fresh = not earlier and not _was_seen(connection, shape.event_type, stored)
+        state = State.SERVING if fresh else State.FILLING
+        number = 1 + max((g.number for g in earlier), default=0)
+        values = {"type": shape.event_type, "generation": number, "state": state.value}
+        row = values | {"shape": msgspec.json.encode(shape).decode()}
+        type_no = connection.scalar(insert(event_types).values(row).returning(event_types.c.type_no))
+        if state is State.FILLING:
+            for lane, last in connection.execute(select(lanes.c.lane, lanes.c.last_batch_no)).all():
+                connection.execute(
+                    insert(fills), {"type_no": type_no, "lane": lane, "upto_batch_no": last, "done_batch_no": 0}
+                )
+
+
+def _of(stored: StoredScheme, shape: Shape) -> list[Generation]:
+    return [g for g in stored.generations if g.shape.event_type == shape.event_type]
+
+
+def _was_seen(connection: Connection, event_type: str, stored: StoredScheme) -> bool:
+    """Whether events of the type came in before any meter read it."""
+    unmetered = [g.type_no for g in stored.generations if g.shape.event_type == UNMETERED]
+    dims = f'{{"type": {msgspec.json.encode(event_type).decode()}}}'
+    found = select(series.c.series_no).where(series.c.type_no.in_(unmetered), series.c.dims == dims).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def _set_state(connection: Connection, type_no: int, state: State) -> None:
+    connection.execute(update(event_types).where(event_types.c.type_no == type_no).values(state=state.value))
+
+
+def _load(connection: Connection) -> StoredScheme:
+    version = connection.scalar(select(func.max(lanes.c.catalogue_version))) or 0
+    rows = connection.execute(select(event_types).order_by(event_types.c.type_no))
+    generations = tuple(
+        Generation(r.type_no, r.generation, State(r.state), msgspec.json.decode(r.shape, type=Shape)) for r in rows
+    )
+    added = connection.execute(select(meters.c.name, meters.c.body).order_by(meters.c.created_us, meters.c.name))
+    return StoredScheme(version, generations, tuple((name, body) for name, body in added))

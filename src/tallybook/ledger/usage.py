@@ -1,0 +1,195 @@
+"""Reading rollups: sums, marks and distinct values of any windows, in one snapshot.
+
+A question becomes one statement: its segments (runs of rollup buckets) are unfolded from one JSON parameter and each
+is one range of the primary key.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import msgspec
+import zstandard
+from sqlalchemy import Connection, select, text
+from sqlalchemy.sql.elements import TextClause
+
+from tallybook.core.event import decode_events
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import HOUR_US
+from tallybook.core.number import from_limbs
+from tallybook.core.ports import Place, SumRow
+from tallybook.core.window import Segment, Span
+from tallybook.ledger.open import Ledger
+from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, series
+
+RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
+_SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
+_WINDOW = "s.window_no + s.stride * (r.bucket - s.low)"
+
+
+class Usage:
+    """Opens snapshots of the rollups."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Snapshot"]:
+        """Return one consistent look at everything."""
+        with self._ledger.reading() as connection:
+            yield Snapshot(connection, sqlite=self._ledger.is_sqlite)
+
+    def ranking(
+        self, place: Place, segments: Sequence[Segment], *, by_series: bool
+    ) -> list[tuple[AccountId, Mapping[str, str], int, tuple[tuple[int, int], ...]]]:
+        """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series."""
+        statement = _ranking_sql(place.slots, by_series=by_series, sqlite=self._ledger.is_sqlite)
+        with self._ledger.reading() as connection:
+            rows = connection.execute(statement, {"type_no": place.type_no, "rows": _segment_json(segments)})
+            return [
+                (AccountId(row[0]), json.loads(row[1]), int(row[2]), _slot_values(row, 3, place.slots)) for row in rows
+            ]
+
+
+class Snapshot:
+    """One consistent look at the rollups; not for use after its block ends."""
+
+    def __init__(self, connection: Connection, *, sqlite: bool) -> None:
+        self._connection = connection
+        self._sqlite = sqlite
+
+    def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
+        """Return every series of a type: number -> the dimension values that are there."""
+        found = select(series.c.series_no, series.c.dims).where(
+            series.c.account_no == account_no, series.c.type_no == type_no
+        )
+        return {number: json.loads(dims) for number, dims in self._connection.execute(found)}
+
+    def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
+        """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
+        parts = sorted({slot // SLOTS for slot in place.slots} | {0})
+        for part in parts:
+            wanted = tuple(slot for slot in place.slots if slot // SLOTS == part)
+            statement = _sums_sql(tuple(s % SLOTS for s in wanted), grouped=groups is not None, sqlite=self._sqlite)
+            parameters = self._parameters(place, segments, groups) | {"part": part}
+            for row in self._connection.execute(statement, parameters):
+                values = dict(zip(wanted, _slot_values(row, 3, wanted), strict=True))
+                slots = tuple(values.get(slot, (0, 0)) for slot in place.slots)
+                yield SumRow(row[0], row[1], int(row[2]) if part == 0 else 0, slots)
+
+    def marks(
+        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
+    ) -> Iterator[tuple[int, int, str]]:
+        """Return (window, group, greatest mark) of the mark that *place* names."""
+        statement = _by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
+        for window, group, mark in self._connection.execute(statement, self._at(place, segments, groups)):
+            yield window, group, mark
+
+    def uniques(
+        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
+        statement = _by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
+        for window, group, high, low in self._connection.execute(statement, self._at(place, segments, groups)):
+            yield window, group, high, low
+
+    def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
+        """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""
+        hours = (span.start_us // HOUR_US, (span.end_us - 1) // HOUR_US)
+        batches = select(raw_index.c.batch_no).where(
+            raw_index.c.account_no == account_no, raw_index.c.hour.between(*hours)
+        )
+        bodies = select(raw_batches.c.body).where(raw_batches.c.batch_no.in_(batches)).order_by(raw_batches.c.batch_no)
+        needle = b'"subject":' + msgspec.json.encode(account_id)
+        for (body,) in self._connection.execute(bodies):
+            plain = zstandard.ZstdDecompressor().decompress(body, max_output_size=RAW_BATCH_BYTES_MAX)
+            lines = b"\n".join(line for line in plain.splitlines() if needle in line)
+            for event in decode_events(lines, lines=True, events_max=None):
+                if isinstance(event, dict) and event.get("subject") == account_id:
+                    yield event
+
+    def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
+        """Return the latest seen display names of a dimension's values."""
+        found = select(labels.c.value, labels.c.name).where(
+            labels.c.account_no == account_no, labels.c.dimension == dimension
+        )
+        names = {value: name for value, name in self._connection.execute(found)}
+        return names if values is None else {value: names[value] for value in values if value in names}
+
+    def _parameters(
+        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
+    ) -> dict[str, object]:
+        parameters: dict[str, object] = {"account_no": place.account_no, "type_no": place.type_no}
+        parameters["rows"] = _segment_json(segments)
+        if groups is not None:
+            parameters["groups"] = to_json(list(groups.items()))
+        return parameters
+
+    def _at(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> dict[str, object]:
+        return self._parameters(place, segments, groups) | {"place": place.place}
+
+
+def _segment_json(segments: Sequence[Segment]) -> str:
+    return to_json([(int(s.level), s.low, s.high, s.window, s.stride) for s in segments])
+
+
+def _slot_values(row: Sequence[int], start: int, slots: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Read (count, nanos) per slot from the sums that begin at *start*."""
+    return tuple(
+        (int(row[place]), from_limbs(int(row[place + 1]), int(row[place + 2]), int(row[place + 3])))
+        for place in range(start, start + 4 * len(slots), 4)
+    )
+
+
+# --- the statements -----------------------------------------------------------------------------------------------
+
+
+def _columns(slots: Sequence[int]) -> str:
+    names = [f"{name}_{slot % SLOTS + 1}" for slot in slots for name in ("count", "giga", "unit", "nano")]
+    return "".join(f", sum(r.{name})" for name in names)
+
+
+def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
+    """Return FROM and WHERE: segments first, so that each is one range of the table's key."""
+    segments = unfold("rows", _SEGMENT, sqlite=sqlite)
+    groups = unfold("groups", [("series_no", "bigint"), ("group_no", "bigint")], sqlite=sqlite)
+    join = f" CROSS JOIN ({groups}) g" if grouped else ""
+    match = " AND g.series_no = r.series_no" if grouped else ""
+    return (
+        f" FROM ({segments}) s CROSS JOIN {table} r{join} WHERE r.account_no = :account_no AND r.type_no = :type_no"
+        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high{match}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _sums_sql(slots: tuple[int, ...], *, grouped: bool, sqlite: bool) -> TextClause:
+    group = "g.group_no" if grouped else "0"
+    source = _source("rollups", grouped=grouped, sqlite=sqlite)
+    return text(
+        f"SELECT {_WINDOW} AS w, {group} AS grp, sum(r.events){_columns(slots)}{source} AND r.part = :part"
+        f" GROUP BY 1, 2"
+    )
+
+
+@lru_cache(maxsize=16)
+def _by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> TextClause:
+    group = "g.group_no" if grouped else "0"
+    source = _source(table, grouped=grouped, sqlite=sqlite)
+    if table == "marks":
+        return text(f"SELECT {_WINDOW} AS w, {group} AS grp, {wanted}{source} AND r.place = :place GROUP BY 1, 2")
+    return text(f"SELECT DISTINCT {_WINDOW} AS w, {group} AS grp, {wanted}{source} AND r.place = :place")
+
+
+@lru_cache(maxsize=64)
+def _ranking_sql(slots: tuple[int, ...], *, by_series: bool, sqlite: bool) -> TextClause:
+    segments = unfold("rows", _SEGMENT, sqlite=sqlite)
+    dims = "x.dims" if by_series else "'{}'"
+    join = " JOIN series x ON x.account_no = r.account_no AND x.series_no = r.series_no" if by_series else ""
+    return text(
+        f"SELECT a.account_id, {dims} AS dims, sum(r.events){_columns(slots)} FROM accounts a"
+        f" CROSS JOIN ({segments}) s JOIN rollups r ON r.account_no = a.account_no AND r.type_no = :type_no"
+        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high AND r.part = 0{join}"
+        " GROUP BY a.account_id, dims"
+    )
