@@ -8,9 +8,12 @@ from typing import Protocol
 import msgspec
 
 from tallybook.core.aggregate import Reading
-from tallybook.core.event import Event, Outcome
-from tallybook.core.ids import AccountId
-from tallybook.core.resource import ResourceWord
+from tallybook.core.event import Event, EventError, Outcome
+from tallybook.core.ids import AccountId, AccountNo
+from tallybook.core.key import Caller, Key
+from tallybook.core.meter import Answer, Question
+from tallybook.core.plan import Account, Plan, Subscription
+from tallybook.core.resource import Resource, ResourceCount, ResourceWord
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
 from tallybook.core.window import Segment, Span
@@ -163,4 +166,125 @@ class UsageStore(Protocol):
         self, place: Place, segments: Sequence[Segment], *, by_series: bool
     ) -> list[tuple[AccountId, Mapping[str, str], int, tuple[tuple[int, int], ...]]]:
         """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series."""
+        ...
+
+
+class UsageReader(Protocol):
+    """Answers questions about usage: `flows.measure`, for the flows that may not import it."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme in force, with the catalogue of meters."""
+        ...
+
+    def ask(self, account: Account, questions: Sequence[Question]) -> list[Answer]:
+        """Answer *questions* in their order, all from one snapshot."""
+        ...
+
+
+class Written(Protocol):
+    """What became of events that were written."""
+
+    @property
+    def errors(self) -> Sequence[EventError]:
+        """Those that were not accepted, with the reason."""
+        ...
+
+
+class EventSink(Protocol):
+    """Takes events in: `flows.ingest`, for the flows that may not import it."""
+
+    def write(self, events: Sequence[object], caller: Caller) -> Written:
+        """Count *events* and return when they are safe."""
+        ...
+
+
+# --- accounts, plans, keys and inventory ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What to change of an account; None leaves it as it is, or as accounts begin.
+
+    Attributes:
+        plan_name, plan_version: The plan to be put on, both or none.
+        starts_us: When that begins; None for now, or for an account that is new since ever.
+    """
+
+    account_id: AccountId
+    name: str | None = None
+    timezone: str | None = None
+    anchor_day: int | None = None
+    plan_name: str | None = None
+    plan_version: int | None = None
+    starts_us: int | None = None
+
+
+class AccountStore(Protocol):
+    """Keeps accounts and their subscriptions."""
+
+    def get(self, account_id: AccountId, at_us: int) -> Account | None:
+        """Return the account with the plan in force at *at_us*."""
+        ...
+
+    def page(self, after: str, limit: int, at_us: int) -> list[Account]:
+        """Return up to *limit* accounts whose id comes after *after*."""
+        ...
+
+    def put(self, change: AccountChange, now_us: int) -> Account:
+        """Create or change an account in one transaction; raises Conflict beyond the bound on subscriptions."""
+        ...
+
+    def subscriptions(self, account_no: AccountNo) -> Sequence[Subscription]:
+        """Return all subscriptions, by when they start."""
+        ...
+
+
+class PlanStore(Protocol):
+    """Keeps plans in versions."""
+
+    def newest(self) -> Sequence[Plan]:
+        """Return the newest version of every plan, by name."""
+        ...
+
+    def get(self, name: str, version: int) -> Plan | None:
+        """Return one version."""
+        ...
+
+    def put(self, plans: Sequence[Plan], now_us: int) -> Sequence[Plan]:
+        """Write a new version of each plan whose content changed; raises Conflict beyond the bound on plans."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps API keys by the hash of their token."""
+
+    def find(self, token_hash: str) -> Key | None:
+        """Return the key, also if it was revoked."""
+        ...
+
+    def put(self, key: Key, token_hash: str) -> None:
+        """Keep a new key; raises Conflict if the token is known, NotFound if the account is not."""
+        ...
+
+    def page(self, account_id: AccountId | None, after: str, limit: int) -> Sequence[Key]:
+        """Return up to *limit* keys of the account (None: all keys) whose id comes after *after*."""
+        ...
+
+    def revoke(self, key_id: str, now_us: int) -> Key | None:
+        """Revoke the key once and return it, None if there is none."""
+        ...
+
+
+class ResourceStore(Protocol):
+    """Reads the inventory, which events write."""
+
+    def page(
+        self, account_no: AccountNo, kind: str | None, after: tuple[str, str], limit: int, *, released: bool
+    ) -> Sequence[Resource]:
+        """Return up to *limit* things after (kind, id)."""
+        ...
+
+    def counts(self, account_no: AccountNo) -> Mapping[str, ResourceCount]:
+        """Return how many things of each kind there are."""
         ...

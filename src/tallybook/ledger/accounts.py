@@ -1,0 +1,167 @@
+"""Accounts in the ledger, and which plan each was on when. Not for what a plan says (see `plans`)."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, text, update
+
+from tallybook.core.ids import AccountId, AccountNo
+from tallybook.core.plan import (
+    DEFAULT_ANCHOR_DAY,
+    DEFAULT_PLAN,
+    DEFAULT_ZONE,
+    Account,
+    BillingStatus,
+    Subscription,
+)
+from tallybook.core.ports import AccountChange
+from tallybook.ledger.open import Ledger
+from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.tables import accounts, subscriptions
+
+_ID = [("account_id", "text")]
+_FIND = {
+    sqlite: text(
+        f"SELECT a.account_id, a.account_no FROM ({unfold('ids', _ID, sqlite=sqlite)}) wanted"
+        " JOIN accounts a ON a.account_id = wanted.account_id"
+    )
+    for sqlite in (True, False)
+}
+_CREATE = {
+    sqlite: text(
+        "INSERT INTO accounts (account_id, timezone, anchor_day, billing_status, created_us)"
+        " SELECT account_id, :timezone, :anchor_day, :billing_status, :created_us"
+        f" FROM ({unfold('ids', _ID, sqlite=sqlite)}) wanted WHERE true ON CONFLICT DO NOTHING"
+    )
+    for sqlite in (True, False)
+}
+# Who nobody put on a plan is on the newest version of the default one.
+_READ = """
+    SELECT a.account_no, a.account_id, a.name, a.timezone, a.anchor_day, a.billing_status, a.created_us,
+           COALESCE(s.plan_name, :default_plan) AS plan_name,
+           COALESCE(s.plan_version, (SELECT max(version) FROM plans WHERE name = :default_plan), 0) AS plan_version
+      FROM accounts a
+      LEFT JOIN subscriptions s ON s.account_no = a.account_no AND s.starts_us =
+           (SELECT max(starts_us) FROM subscriptions b WHERE b.account_no = a.account_no AND b.starts_us <= :at_us)
+"""
+_GET = text(f"{_READ} WHERE a.account_id = :account_id")
+_LIST = text(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
+
+
+def resolve(connection: Connection, ids: Collection[AccountId], now_us: int, *, create: bool) -> dict[AccountId, int]:
+    """Return the number of each account, inside the caller's transaction.
+
+    Args:
+        connection: The caller's transaction.
+        ids: Any number of them; one statement finds all.
+        now_us: When those that are new were created.
+        create: Whether unknown accounts are created, on the default plan; otherwise they are missing in the answer.
+    """
+    on_sqlite = connection.dialect.name == "sqlite"
+    numbers = _find(connection, ids, on_sqlite=on_sqlite)
+    missing = sorted(set(ids) - numbers.keys()) if create and len(numbers) < len(ids) else []
+    if missing:
+        row = {
+            "ids": to_json([(account_id,) for account_id in missing]),
+            "timezone": DEFAULT_ZONE,
+            "anchor_day": DEFAULT_ANCHOR_DAY,
+            "billing_status": BillingStatus.ACTIVE.value,
+            "created_us": now_us,
+        }
+        connection.execute(_CREATE[on_sqlite], row)
+        numbers |= _find(connection, missing, on_sqlite=on_sqlite)
+    return numbers
+
+
+def _find(connection: Connection, ids: Collection[AccountId], *, on_sqlite: bool) -> dict[AccountId, int]:
+    rows = connection.execute(_FIND[on_sqlite], {"ids": to_json([(account_id,) for account_id in ids])})
+    return {AccountId(account_id): account_no for account_id, account_no in rows}
+
+
+class LedgerAccounts:
+    """Reads and changes accounts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def get(self, account_id: AccountId, at_us: int) -> Account | None:
+        """Return the account with the plan in force at *at_us*, None if there is none."""
+        with self._ledger.reading() as connection:
+            return _read_one(connection, account_id, at_us)
+
+    def page(self, after: str, limit: int, at_us: int) -> list[Account]:
+        """Return up to *limit* accounts whose id comes after *after*, by the bytes of their ids."""
+        values = {"after": after, "limit": limit, "at_us": at_us, "default_plan": DEFAULT_PLAN}
+        with self._ledger.reading() as connection:
+            return [from_row(row) for row in connection.execute(_LIST, values)]
+
+    def put(self, change: AccountChange, now_us: int) -> Account:
+        """Create the account or change what *change* names, in one transaction; return it as it is now."""
+        with self._ledger.writing() as connection:
+            account_no, is_new = _claim(connection, change, now_us)
+            values = {
+                key: value for key in ("name", "timezone", "anchor_day") if (value := getattr(change, key)) is not None
+            }
+            if values:
+                connection.execute(update(accounts).where(accounts.c.account_no == account_no).values(values))
+            if change.plan_name is not None:
+                _subscribe(connection, account_no, change, 0 if is_new else now_us)
+            account = _read_one(connection, change.account_id, now_us)
+            assert account is not None
+            return account
+
+    def subscriptions(self, account_no: AccountNo) -> list[Subscription]:
+        """Return every subscription the account had or will have, by when it starts."""
+        mine = subscriptions.c.account_no == account_no
+        with self._ledger.reading() as connection:
+            rows = connection.execute(select(subscriptions).where(mine).order_by(subscriptions.c.starts_us)).all()
+        return [Subscription(row.starts_us, row.plan_name, row.plan_version) for row in rows]
+
+
+def _claim(connection: Connection, change: AccountChange, now_us: int) -> tuple[AccountNo, bool]:
+    """Return the account's number, creating it where it is new, and whether it was."""
+    ids = [change.account_id]
+    known = resolve(connection, ids, now_us, create=False)
+    if known:
+        return AccountNo(known[change.account_id]), False
+    return AccountNo(resolve(connection, ids, now_us, create=True)[change.account_id]), True
+
+
+def _subscribe(connection: Connection, account_no: AccountNo, change: AccountChange, default_us: int) -> None:
+    """Put the account on a plan's version, unless it is on it already and no instant was named."""
+    starts_us = default_us if change.starts_us is None else change.starts_us
+    mine = subscriptions.c.account_no == account_no
+    begun = select(subscriptions).where(mine, subscriptions.c.starts_us <= starts_us)
+    current = connection.execute(begun.order_by(subscriptions.c.starts_us.desc()).limit(1)).first()
+    wanted = (change.plan_name, change.plan_version)
+    if current is not None and wanted == (current.plan_name, current.plan_version):
+        return
+    connection.execute(subscriptions.delete().where(mine, subscriptions.c.starts_us == starts_us))
+    values = {
+        "account_no": account_no,
+        "starts_us": starts_us,
+        "plan_name": change.plan_name,
+        "plan_version": change.plan_version,
+    }
+    connection.execute(insert(subscriptions), values)
+
+
+def _read_one(connection: Connection, account_id: AccountId, at_us: int) -> Account | None:
+    values = {"account_id": account_id, "at_us": at_us, "default_plan": DEFAULT_PLAN}
+    row = connection.execute(_GET, values).first()
+    return None if row is None else from_row(row)
+
+
+def from_row(row: Row[Any]) -> Account:
+    """Return the account that a row of `accounts`, joined with its plan, holds."""
+    return Account(
+        no=AccountNo(row.account_no),
+        id=AccountId(row.account_id),
+        name=row.name,
+        timezone=row.timezone,
+        anchor_day=row.anchor_day,
+        plan_name=row.plan_name,
+        plan_version=row.plan_version,
+        billing_status=row.billing_status,
+        created_us=row.created_us,
+    )

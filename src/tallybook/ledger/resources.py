@@ -1,0 +1,122 @@
+"""The inventory in the ledger. What makes one word win over another is `core.resource`; the SQL here says the same."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+from tallybook.core.ids import AccountNo
+from tallybook.core.resource import Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
+from tallybook.ledger.open import Ledger
+from tallybook.ledger.rows import to_json, unfold
+
+_COLUMNS = [
+    ("account_no", "bigint"),
+    ("kind", "text"),
+    ("resource_id", "text"),
+    ("name", "text"),
+    ("name_us", "bigint"),
+    ("shared", "bigint"),
+    ("shared_us", "bigint"),
+    ("active", "bigint"),
+    ("active_us", "bigint"),
+    ("live", "bigint"),
+    ("life_us", "bigint"),
+    ("created_us", "bigint"),
+]
+
+
+def _newest(value: str, time: str, wins: str = ">") -> str:
+    """Return the assignments that keep the newest word on *value*; among equally new ones, the one that *wins*."""
+    newer = f"excluded.{time} > r.{time} OR (excluded.{time} = r.{time} AND excluded.{value} {wins} r.{value})"
+    return (
+        f"{value} = CASE WHEN {newer} THEN excluded.{value} ELSE r.{value} END,"
+        f" {time} = CASE WHEN excluded.{time} > r.{time} THEN excluded.{time} ELSE r.{time} END"
+    )
+
+
+def _apply_sql(*, sqlite: bool) -> str:
+    names = ", ".join(name for name, _ in _COLUMNS)
+    return (
+        f"INSERT INTO resources AS r ({names}) SELECT {names}"
+        f" FROM ({unfold('rows', _COLUMNS, sqlite=sqlite)}) told WHERE true"
+        " ON CONFLICT (account_no, kind, resource_id) DO UPDATE SET"
+        f" {_newest('name', 'name_us')}, {_newest('shared', 'shared_us')}, {_newest('active', 'active_us')},"
+        f" {_newest('live', 'life_us', wins='<')},"
+        " created_us = CASE WHEN r.created_us IS NULL OR excluded.created_us < r.created_us"
+        " THEN excluded.created_us ELSE r.created_us END"
+    )
+
+
+_APPLY = {sqlite: text(_apply_sql(sqlite=sqlite)) for sqlite in (True, False)}
+_LIST = text("""
+    SELECT kind, resource_id, name, shared, active, live, created_us FROM resources
+     WHERE account_no = :account_no AND created_us IS NOT NULL AND (live = 1 OR :released)
+       AND (kind = :kind OR :any_kind) AND (kind, resource_id) > (:after_kind, :after_id)
+     ORDER BY kind, resource_id LIMIT :limit""")
+_COUNT = text("""
+    SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
+      FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
+
+
+def apply(connection: Connection, words: Iterable[tuple[ResourceKey, ResourceWord]]) -> None:
+    """Write what events say about things, inside the caller's transaction, in one statement.
+
+    Words of one thing may come in any order, in one call or many: the same inventory results.
+    """
+    rows = [
+        (
+            *key,
+            word.name,
+            word.name_us,
+            int(word.shared),
+            word.shared_us,
+            int(word.active),
+            word.active_us,
+            int(word.live),
+            word.life_us,
+            word.created_us,
+        )
+        for key, word in sorted(merge_words(words).items(), key=lambda item: item[0])
+    ]
+    connection.execute(_APPLY[connection.dialect.name == "sqlite"], {"rows": to_json(rows)})
+
+
+class LedgerResources:
+    """Reads the inventory."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def page(
+        self, account_no: AccountNo, kind: str | None, after: tuple[str, str], limit: int, *, released: bool
+    ) -> list[Resource]:
+        """Return up to *limit* things that come after (kind, id), by the bytes of both.
+
+        Args:
+            account_no: Whose things.
+            kind: Only this kind; None for all.
+            after: Where the last page ended; empty strings for the first.
+            limit: Most of them.
+            released: Whether those that were released are there too.
+        """
+        values = {
+            "account_no": account_no,
+            "kind": kind or "",
+            "any_kind": kind is None,
+            "after_kind": after[0],
+            "after_id": after[1],
+            "limit": limit,
+            "released": released,
+        }
+        with self._ledger.reading() as connection:
+            rows = connection.execute(_LIST, values).all()
+        return [
+            Resource(r.kind, r.resource_id, r.name, bool(r.shared), bool(r.active), bool(r.live), r.created_us)
+            for r in rows
+        ]
+
+    def counts(self, account_no: AccountNo) -> dict[str, ResourceCount]:
+        """Return how many things of each kind there are; kinds of which there never was one are missing."""
+        with self._ledger.reading() as connection:
+            rows = connection.execute(_COUNT, {"account_no": account_no}).all()
+        return {r.kind: ResourceCount(int(r.live), r.lifetime, int(r.shared), int(r.active)) for r in rows}
