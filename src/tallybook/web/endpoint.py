@@ -87,6 +87,13 @@ class RawBody:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonBody:
+    """A decoded JSON body, for an endpoint that says ``body=JsonBody``: core reads its fields."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """An answer that waits for somebody else's work, without holding a worker thread meanwhile."""
 
@@ -112,7 +119,8 @@ class Endpoint:
         query: Struct of the query's parameters: ``int`` with Meta(ge, le), ``str``, ``bool``, a StrEnum, each
             ``| None`` if optional without default; ``tuple[str, ...]`` may be repeated; ``dict[str, tuple[str, ...]]``
             reads ``name[key]=value``. Fields are renamed with ``msgspec.field(name=...)``.
-        body: Struct of the JSON body, declared with ``forbid_unknown_fields=True``; or `RawBody`.
+        body: Struct of the JSON body, declared with ``forbid_unknown_fields=True``; or `JsonBody`, or `RawBody`.
+        body_documented: What OpenAPI says of a `JsonBody` or `RawBody`.
         answer: The type the handler returns, None for an empty 204.
         operator_only: Whether an account's key is refused whatever its scopes.
         errors: What it may refuse with, besides what every endpoint may.
@@ -126,7 +134,9 @@ class Endpoint:
     summary: str
     answer: Any = None
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct | RawBody] | None = None
+    body: type[msgspec.Struct | RawBody | JsonBody] | None = None
+    body_media: Sequence[str] = (JSON,)
+    body_documented: Any = None
     account: AccountOf = AccountOf.NOBODY
     operator_only: bool = False
     status: int = 200
@@ -135,6 +145,11 @@ class Endpoint:
     example: object = None
     query_example: str = ""
     body_example: object = None
+
+    @property
+    def body_schema(self) -> Any:
+        """The type that describes the body, None where there is no body."""
+        return self.body_documented if self.body in (RawBody, JsonBody) else self.body
 
     @property
     def name(self) -> str:

@@ -13,15 +13,16 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from tallybook.core.event import decode_json
 from tallybook.core.key import Caller
 from tallybook.web.auth import account_of, authorise, refuse_key_in_query
-from tallybook.web.endpoint import Ask, Endpoint, Pending, RawBody, Reply, Surface, to_json
+from tallybook.web.endpoint import Ask, Endpoint, JsonBody, Pending, RawBody, Reply, Surface, to_json
 from tallybook.web.errors import RateLimited
 from tallybook.web.query import Pairs, read_query, split_query
 from tallybook.web.ratelimit import Allowance, RateLimiter
 from tallybook.web.rooms import Rooms
 from tallybook.web.router import Match
-from tallybook.web.wire import decode_body, decode_struct, receive_body
+from tallybook.web.wire import decode_body, decode_struct, media_type, receive_body
 
 _T = TypeVar("_T")
 
@@ -111,6 +112,9 @@ class Pipeline:
         decoded = decode_body(raw, request.headers, self._body_bytes_max)
         if endpoint.body is RawBody:
             body: object = RawBody(decoded, request.headers)
+        elif endpoint.body is JsonBody:
+            media_type(request.headers, endpoint.body_media)
+            body = JsonBody(decode_json(decoded))
         else:
             assert endpoint.body is not None  # or there would be nothing to call it with
             body = decode_struct(decoded, request.headers, endpoint.body)

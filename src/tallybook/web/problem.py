@@ -9,6 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound, TallybookError
+from tallybook.core.fields import errors_of
 from tallybook.web.endpoint import Fault, Refusal, Reply, to_json
 
 PROBLEM_JSON = "application/problem+json"
@@ -55,7 +56,7 @@ _TABLE = {
     "not-found": Problem(404, "Not found", "It does not exist, or it is not for this key to see: the two look alike."),
     "method-not-allowed": Problem(405, "Method not allowed", "The path exists; the header Allow lists its methods."),
     "conflict": Problem(409, "Conflict", "What is recorded already does not allow it."),
-    "event-conflict": Problem(
+    "event-id-reused": Problem(
         409, "Event id reused", "An event with this source and id is recorded with another payload; it still stands."
     ),
     "payload-too-large": Problem(413, "Payload too large", "The body, decoded, passes a bound that the detail names."),
@@ -78,6 +79,9 @@ _TABLE = {
     "event-too-large": Problem(422, "Event too large", "One event has at most 64 KiB."),
     "subject-forbidden": Problem(
         422, "Not the key's account", "With an account's key, the subject of an event is that account."
+    ),
+    "account-unknown": Problem(
+        422, "Account unknown", "There is no such account, and the setting accounts_auto_create is off."
     ),
     "timestamp-needs-offset": Problem(
         422, "Time without offset", "An event's time says Z or an offset such as +02:00; without one it is ambiguous."
@@ -134,6 +138,8 @@ def faults_of(error: TallybookError) -> tuple[Fault, ...]:
     faults = getattr(error, "faults", None)
     if faults is not None:
         return tuple(faults)
+    if isinstance(error, FieldInvalid):
+        return tuple(Fault("body", pointer, message, error.code) for pointer, message in errors_of(error))
     if error.pointer is not None:
         return (Fault("body", error.pointer, error.message, error.code),)
     if error.parameter is not None:
