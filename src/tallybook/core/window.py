@@ -14,6 +14,8 @@ from enum import IntEnum, StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from tallybook.core.errors import RangeInvalid, RangeTooLarge, ZoneUnknown
 from tallybook.core.instant import DAY_US, EPOCH, HOUR_US, INSTANT_MAX_US, MINUTE_US, day_of, day_start_us
 
@@ -21,8 +23,7 @@ WINDOWS_MAX = 50_000
 """Most windows of one answer: 34 days of minutes, 5 years of hours."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, order=True, gc=False):
     """The instants from *start_us* up to, not including, *end_us* (microseconds since the epoch)."""
 
     start_us: int
@@ -52,8 +53,7 @@ class Level(IntEnum):
     MONTH = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, gc=False):
     """A run of rollup buckets: bucket b in [low, high) belongs to window ``window + stride * (b - low)``."""
 
     level: Level
@@ -61,6 +61,9 @@ class Segment:
     high: int
     window: int
     stride: int
+
+
+_BUCKETS = {MINUTE_US: (Level.MINUTE, MINUTE_US), HOUR_US: (Level.HOUR, HOUR_US), DAY_US: (Level.DAY, DAY_US)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,11 @@ def cover(windows: Sequence[Span]) -> Cover:
     segments: list[Segment] = []
     edges: list[tuple[int, Span]] = []
     for index, window in enumerate(windows):
+        level = _BUCKETS.get(window.end_us - window.start_us)
+        if level is not None and window.start_us % level[1] == 0:
+            low = window.start_us // level[1]
+            _add(segments, level[0], low, low + 1, index)
+            continue
         low = -(-window.start_us // MINUTE_US)
         high = window.end_us // MINUTE_US
         if low > high:
@@ -193,8 +201,8 @@ def cover(windows: Sequence[Span]) -> Cover:
             continue
         if window.start_us < low * MINUTE_US:
             edges.append((index, Span(window.start_us, low * MINUTE_US)))
-        for level, first, last in _buckets(low, high):
-            _add(segments, level, first, last, index)
+        for part, first, last in _buckets(low, high):
+            _add(segments, part, first, last, index)
         if high * MINUTE_US < window.end_us:
             edges.append((index, Span(high * MINUTE_US, window.end_us)))
     return Cover(tuple(segments), tuple(edges))
@@ -205,8 +213,8 @@ def _add(segments: list[Segment], level: Level, low: int, high: int, window: int
     if segments and high - low == 1:
         last = segments[-1]
         runs = last.stride == 1 or last.high - last.low == 1
-        if last.level == level and last.high == low and runs and window == last.window + (low - last.low):
-            segments[-1] = Segment(level, last.low, high, last.window, 1)
+        if last.high == low and last.level == level and runs and window == last.window + (low - last.low):
+            last.high, last.stride = high, 1
             return
     segments.append(Segment(level, low, high, window, 0))
 

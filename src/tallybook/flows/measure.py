@@ -63,17 +63,21 @@ class Measure:
         """
         scheme = self.scheme
         views = [make_view(scheme, question) for question in questions]
-        tasks = [task for view in views for task in self._tasks(account, view)]
+        covers: dict[int, Cover] = {}
+        tasks = [task for view in views for task in self._tasks(account, view, covers)]
         with self._store.snapshot() as snapshot:
             reading = _Reading(snapshot, scheme, account)
             reading.add_rollups(tasks)
             reading.add_edges(tasks)
         return [view.answer() for view in views]
 
-    def _tasks(self, account: Account, view: View) -> "list[_Task]":
+    def _tasks(self, account: Account, view: View, covers: dict[int, Cover]) -> "list[_Task]":
+        """Say what to read for *view*; *covers* remembers those of lists of windows that several questions share."""
         windows = view.question.windows
         if view.meter.priced_by is None:
-            return [_Task(view, cover(windows), range(len(windows)))]
+            if id(windows) not in covers:
+                covers[id(windows)] = cover(windows)
+            return [_Task(view, covers[id(windows)], range(len(windows)))]
         tasks = []
         for epoch, (span, prices) in enumerate(self._prices.price_epochs(account)):
             clipped = [(place, _clip(window, span)) for place, window in enumerate(windows)]
