@@ -1,6 +1,6 @@
-"""Nanos as the JSON numbers of published APIs: counts, minutes, cents, percentages. Rounding happens here, and only here.
+"""Nanos as the JSON numbers of published APIs: counts, minutes, cents, percentages. All rounding happens here.
 
-The only arithmetic a dialect may use; each conversion has a name and rounds half-even, once. Not for the native API, which
+The only arithmetic of a dialect; each conversion has a name and rounds half-even, once. Not for the native API, which
 writes decimal strings (see `tallybook.core.number`).
 """
 
@@ -24,6 +24,11 @@ def count_from_nanos(nanos: int) -> int:
     return whole(nanos)
 
 
+def count_or_none(nanos: int | None) -> int | None:
+    """Return a limit as a count, None where there is none."""
+    return None if nanos is None else whole(nanos)
+
+
 def counts_from_nanos(values: Sequence[int]) -> list[int]:
     """Return a row of counts."""
     return [value // NANOS for value in values]
@@ -43,6 +48,11 @@ def point_from_nanos(nanos: int) -> Decimal:
 def minutes_from_nanos(seconds_nanos: int) -> int | Decimal:
     """Return seconds as minutes of two places, whole ones without a point: 320, 1.67."""
     return json_number(ratio(seconds_nanos, MINUTE_NANOS, MINUTE_PLACES))
+
+
+def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
+    """Return a limit in seconds as minutes, None where there is none."""
+    return None if seconds_nanos is None else minutes_from_nanos(seconds_nanos)
 
 
 def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
@@ -71,7 +81,7 @@ def cents_from_nanos(nanos: int) -> Decimal:
 
 
 def percentage_from_nanos(part: int, limit: int | None) -> Decimal | None:
-    """Return part of limit in percent with one place, never clamped: 32.0; None where there is no limit, or one of 0."""
+    """Return part of limit in percent with one place, never clamped: 32.0; None where the limit is none or 0."""
     if not limit:
         return None
     return ratio(100 * part, limit, PERCENT_PLACES)

@@ -62,13 +62,13 @@ class RateLimiter:
             if allowed and (taken or len(self._taken) < KEYS_MAX):
                 taken += 1
                 self._taken[key_id] = taken
-        return self._allowance(allowed, taken, now_us)
+        return self._allowance(taken, now_us, allowed=allowed)
 
     def untouched(self, now_us: int) -> Allowance:
         """Return what a key that made no request has: what is told to those without a valid key."""
-        return self._allowance(allowed=True, taken=0, now_us=now_us)
+        return self._allowance(0, now_us, allowed=True)
 
-    def _allowance(self, allowed: bool, taken: int, now_us: int) -> Allowance:
+    def _allowance(self, taken: int, now_us: int, *, allowed: bool) -> Allowance:
         reset_us = now_us - now_us % MINUTE_US + MINUTE_US
         return Allowance(
             allowed=allowed,

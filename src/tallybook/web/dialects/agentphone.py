@@ -4,24 +4,41 @@ Not for rules of counting: those are the flows'. Their document, and what we set
 docs/dialects/agentphone.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import Annotated
 
 import msgspec
 
 from tallybook.core.errors import ParameterInvalid
 from tallybook.core.instant import DAY_US, day_text, instant_text
+from tallybook.core.key import USAGE_READ
+from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
-from tallybook.core.window import Span, all_time, floor_minute, last_days, last_months, today_us
+from tallybook.core.plan import Plan
+from tallybook.core.resource import NO_RESOURCES
+from tallybook.core.window import (
+    Span,
+    all_time,
+    billing_period,
+    floor_minute,
+    last_days,
+    last_months,
+    today_us,
+    zone,
+)
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
-from tallybook.web.numbers import count_from_nanos, counts_from_nanos
+from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, minutes_or_none
+from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
 
 PREFIX = "/agentphone"
 
 ROLLING_DAYS = (30, 7, 1)
 SUCCESS, FAILED = "success", "failed"
+VOICE = {"channel": "voice"}
+NUMBER = "phone_number"
 
 
 # --- their parameters ----------------------------------------------------------------------------------------------
@@ -137,7 +154,7 @@ def read_usage(now_us: int) -> list[Question]:
     everything, today = all_time(), today_us(now_us)
     begins = [floor_minute(now_us) - days * DAY_US for days in ROLLING_DAYS]
     cuts = [everything.start_us, *begins, today.end_us, everything.end_us]
-    windows = [Span(start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
+    windows = [Span(start, end) for start, end in pairwise(cuts)]
     return [
         Question("messages", windows),
         Question("calls", windows),
@@ -151,6 +168,27 @@ def read_series(windows: Sequence[Span]) -> list[Question]:
 
 
 # --- from our answers to their JSON ----------------------------------------------------------------------------------
+
+
+def write_limits(plan: Plan) -> PlanLimits:
+    """Return what the plan allows, null where it sets no limit."""
+    numbers = limit_on_things(plan, LimitKind.LIFETIME, NUMBER)
+    messages = limit_on_meter(plan, LimitKind.PERIOD, "messages")
+    voice = limit_on_meter(plan, LimitKind.PERIOD, "call_seconds", VOICE)
+    duration = limit_on_things(plan, LimitKind.DURATION)
+    calls = limit_on_things(plan, LimitKind.CONCURRENT)
+    return PlanLimits(
+        numbers=count_or_none(quantity_of(numbers)),
+        messages_per_month=count_or_none(quantity_of(messages)),
+        voice_minutes_per_month=minutes_or_none(quantity_of(voice)),
+        max_call_duration_minutes=minutes_or_none(quantity_of(duration)),
+        concurrent_calls=count_or_none(quantity_of(calls)),
+    )
+
+
+def write_numbers(used: int, limit: int | None) -> Numbers:
+    """Return how many numbers are used of how many; what remains is never below zero."""
+    return Numbers(used, limit, None if limit is None else max(0, limit - used))
 
 
 def write_stats(answers: Sequence[Answer]) -> Stats:
@@ -194,7 +232,9 @@ CODES = {
     403: ("FORBIDDEN", "permission_error"),
     404: ("NOT_FOUND", "not_found_error"),
     405: ("METHOD_NOT_ALLOWED", "invalid_request_error"),
+    409: ("CONFLICT", "invalid_request_error"),
     413: ("PAYLOAD_TOO_LARGE", "invalid_request_error"),
+    414: ("URI_TOO_LONG", "invalid_request_error"),
     415: ("UNSUPPORTED_MEDIA_TYPE", "invalid_request_error"),
     422: ("VALIDATION_ERROR", "validation_error"),
     429: ("RATE_LIMITED", "rate_limit_error"),
@@ -243,3 +283,67 @@ def refuse(refusal: Refusal) -> Reply:
     located = [Located([fault.place, fault.name], fault.message, fault.kind) for fault in refusal.faults]
     shown = ErrorShown(refusal.message, code, kind, problems)
     return json_reply(status, ErrorBody(shown, located if status == 422 else refusal.message))
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------
+
+
+def usage(ask: Ask[None, None]) -> Usage:
+    """Answer ``GET /v1/usage``."""
+    rooms, account, now_us = ask.rooms, ask.account, ask.now_us
+    plan = rooms.accounts.plan_of(account, now_us)
+    limits = write_limits(plan)
+    stats = write_stats(rooms.measure.ask(account, read_usage(now_us)))
+    ever = rooms.inventory.counts(account).get(NUMBER, NO_RESOURCES).lifetime
+    period = billing_period(now_us, account.anchor_day, zone(account.timezone))
+    return Usage(
+        PlanShown(plan.tier.lower(), limits),
+        write_numbers(ever, limits.numbers),
+        stats,
+        instant_text(period.start_us),
+        instant_text(period.end_us),
+    )
+
+
+def daily(ask: Ask[DailyQuery, None]) -> Daily:
+    """Answer ``GET /v1/usage/daily``."""
+    windows = last_days(ask.now_us, ask.query.days)
+    return write_daily(windows, ask.rooms.measure.ask(ask.account, read_series(windows)))
+
+
+def monthly(ask: Ask[MonthlyQuery, None]) -> Monthly:
+    """Answer ``GET /v1/usage/monthly``."""
+    windows = last_months(ask.now_us, ask.query.months)
+    return write_monthly(windows, ask.rooms.measure.ask(ask.account, read_series(windows)))
+
+
+_get = partial(Endpoint, "GET", scope=USAGE_READ, account=AccountOf.KEY)
+
+SURFACE = Surface(
+    name="agentphone",
+    prefix=PREFIX,
+    title="AgentPhone usage",
+    refuse=refuse,
+    error=ErrorBody,
+    endpoints=(
+        _get("/v1/usage", usage, summary="Current usage and limits", answer=Usage),
+        _get(
+            "/v1/usage/daily",
+            daily,
+            summary="Usage by day",
+            answer=Daily,
+            query=DailyQuery,
+            example=Daily([Day("2025-01-09", 12, 3, 15), Day("2025-01-10", 8, 5, 13)], days=2),
+            query_example="days=2",
+        ),
+        _get(
+            "/v1/usage/monthly",
+            monthly,
+            summary="Usage by month",
+            answer=Monthly,
+            query=MonthlyQuery,
+            example=Monthly([Month("2024-11", 342, 87, 429), Month("2024-12", 510, 124, 634)], months=2),
+            query_example="months=2",
+        ),
+    ),
+)

@@ -12,7 +12,9 @@ import msgspec
 
 from tallybook.core.errors import ParameterInvalid, RangeInvalid, RangeTooLarge
 from tallybook.core.instant import DAY_US, day_text, parse_instant
+from tallybook.core.key import BILLING_MANAGE
 from tallybook.core.meter import Answer, Question
+from tallybook.core.resource import NO_RESOURCES, ResourceCount
 from tallybook.core.window import Granularity, Span, month_of, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, counts_from_nanos, mean_from_nanos, minutes_from_nanos
@@ -147,12 +149,12 @@ def write_summary(answers: Sequence[Answer], inventory: Mapping[str, ResourceCou
 
 def write_inventory(inventory: Mapping[str, ResourceCount]) -> dict[str, int]:
     """Return the six totals of what exists now."""
-    numbers, datasets = (inventory.get(kind, NOTHING) for kind in ("phone_number", "dataset"))
+    numbers, datasets = (inventory.get(kind, NO_RESOURCES) for kind in ("phone_number", "dataset"))
     return {
-        "total_agents": inventory.get("agent", NOTHING).live,
+        "total_agents": inventory.get("agent", NO_RESOURCES).live,
         "total_phone_numbers": numbers.live,
         "shared_phone_numbers": numbers.shared,
-        "total_web_widgets": inventory.get("web_widget", NOTHING).live,
+        "total_web_widgets": inventory.get("web_widget", NO_RESOURCES).live,
         "total_datasets": datasets.live,
         "active_datasets": datasets.active,
     }
@@ -171,3 +173,36 @@ def refuse(refusal: Refusal) -> Reply:
     """Return our error as Anyreach's: a parameter that cannot be meant is a 422."""
     status = 422 if isinstance(refusal.error, ParameterInvalid) else refusal.status
     return json_reply(status, ErrorBody(refusal.message))
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------
+
+
+def summary(ask: Ask[SummaryQuery, None]) -> Summary:
+    """Answer ``GET /admin/usage/summary``."""
+    questions = read_summary(read_span(ask.query, ask.now_us))
+    answers = ask.rooms.measure.ask(ask.account, questions)
+    return write_summary(answers, ask.rooms.inventory.counts(ask.account))
+
+
+SURFACE = Surface(
+    name="anyreach",
+    prefix=PREFIX,
+    title="Anyreach usage",
+    refuse=refuse,
+    error=ErrorBody,
+    endpoints=(
+        Endpoint(
+            "GET",
+            "/admin/usage/summary",
+            summary,
+            BILLING_MANAGE,
+            "Usage of a range, and the inventory of now",
+            answer=Summary,
+            query=SummaryQuery,
+            account=AccountOf.KEY,
+            errors=(RangeInvalid, RangeTooLarge),
+            query_example="from=2026-03-01T00:00:00.000Z&to=2026-04-01T00:00:00.000Z",
+        ),
+    ),
+)

@@ -12,7 +12,10 @@ import msgspec
 
 from tallybook.core.errors import ParameterInvalid, RangeInvalid, RangeTooLarge
 from tallybook.core.instant import DAY_US, day_text, instant_text, parse_instant
+from tallybook.core.key import USAGE_READ
+from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
+from tallybook.core.plan import Plan
 from tallybook.core.window import Granularity, Span, all_time, month_of, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
@@ -23,6 +26,7 @@ from tallybook.web.numbers import (
     number_from_nanos,
     percentage_from_nanos,
 )
+from tallybook.web.planned import limit_on_meter, quantity_of
 
 PREFIX = "/aurion"
 
@@ -131,6 +135,14 @@ def read_summary(now_us: int) -> list[Question]:
     ]
 
 
+def read_limits(plan: Plan) -> tuple[int | None, int | None, int | None]:
+    """Return what the plan allows of voice (seconds), calls and storage, in nanos; None where it is unlimited."""
+    voice = limit_on_meter(plan, LimitKind.PERIOD, "call_seconds", {"channel": "voice"})
+    calls = limit_on_meter(plan, LimitKind.PERIOD, "requests")
+    storage = limit_on_meter(plan, LimitKind.STOCK, "storage_mb")
+    return quantity_of(voice), quantity_of(calls), quantity_of(storage)
+
+
 def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
     """Return the buckets of the range: from the month's first day to the end of today, unless it is given.
 
@@ -149,7 +161,8 @@ def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
         )
     if end_us - start_us > ROWS_MAX * ROW_US[query.group_by]:
         raise RangeTooLarge(
-            f"the range has more than {ROWS_MAX} rows of one {query.group_by}; ask for a shorter one", parameter="end_date"
+            f"the range has more than {ROWS_MAX} rows of one {query.group_by}; ask for a shorter one",
+            parameter="end_date",
         )
     return tile(Span(start_us, end_us), Granularity(query.group_by), UTC)
 
@@ -218,7 +231,9 @@ WORDS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "payload_too_large",
+    414: "uri_too_long",
     415: "unsupported_media_type",
     422: "validation_error",
     429: "rate_limited",
@@ -248,3 +263,71 @@ def refuse(refusal: Refusal) -> Reply:
     problems = [Problem(fault.name, fault.message) for fault in refusal.faults]
     body = ErrorBody(WORDS.get(status, "internal_error"), refusal.message, refusal.message, problems)
     return json_reply(status, body)
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------
+
+
+def summary(ask: Ask[None, None]) -> Summary:
+    """Answer ``GET /api/v1/usage/summary``."""
+    rooms, account, now_us = ask.rooms, ask.account, ask.now_us
+    plan = rooms.accounts.plan_of(account, now_us)
+    spoken, called, stored = rooms.measure.ask(account, read_summary(now_us))
+    voice_limit, call_limit, storage_limit = read_limits(plan)
+    return Summary(
+        write_period(now_us),
+        write_minutes(spoken.value, voice_limit),
+        write_count(called.value, call_limit),
+        write_quantity(stored.value, storage_limit),
+        plan.tier,
+        account.billing_status,
+    )
+
+
+def details(ask: Ask[DetailsQuery, None]) -> Details:
+    """Answer ``GET /api/v1/usage/details``."""
+    windows = read_windows(ask.query, ask.now_us)
+    questions = read_details(ask.query.event_type, windows)
+    answers = ask.rooms.measure.ask(ask.account, list(questions.values()))
+    return write_details(windows, dict(zip(questions, answers, strict=True)))
+
+
+SURFACE = Surface(
+    name="aurion",
+    prefix=PREFIX,
+    title="Aurion usage",
+    refuse=refuse,
+    error=ErrorBody,
+    endpoints=(
+        Endpoint(
+            "GET",
+            "/api/v1/usage/summary",
+            summary,
+            USAGE_READ,
+            "This month against the plan",
+            answer=Summary,
+            account=AccountOf.KEY,
+            example=Summary(
+                Period("2026-03-01T00:00:00Z", "2026-03-31T23:59:59Z"),
+                Share(320, 1000, Decimal("32.0")),
+                Share(12_450, 50_000, Decimal("24.9")),
+                Share(245, 5000, Decimal("4.9")),
+                "professional",
+                "active",
+            ),
+        ),
+        Endpoint(
+            "GET",
+            "/api/v1/usage/details",
+            details,
+            USAGE_READ,
+            "Usage by day, week or month",
+            answer=Details,
+            query=DetailsQuery,
+            account=AccountOf.KEY,
+            errors=(RangeInvalid, RangeTooLarge),
+            example=Details([Row("2026-03-01", 45, 1850, Tokens(125_000, 42_000))]),
+            query_example="start_date=2026-03-01&end_date=2026-03-01",
+        ),
+    ),
+)

@@ -11,17 +11,23 @@ from typing import Annotated
 import msgspec
 
 from tallybook.core.errors import ParameterInvalid
-from tallybook.core.instant import day_text
+from tallybook.core.instant import DAY_US, day_text
+from tallybook.core.key import USAGE_READ
+from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.meter import Answer, Question
-from tallybook.core.window import Span, last_days
+from tallybook.core.plan import Plan
+from tallybook.core.resource import NO_RESOURCES
+from tallybook.core.window import Span, all_time, floor_minute, last_days
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
-from tallybook.web.numbers import count_from_nanos, counts_from_nanos, point_from_nanos
+from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, point_from_nanos
+from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
 
 PREFIX = "/liberclaw"
 
 WINDOW_DAYS = 30
 """The rolling window of an account whose plan limits no credits."""
 
+AGENT = "agent"
 NO_AGENT = "No agent"
 """The name of the row for messages that name no agent."""
 
@@ -81,6 +87,17 @@ class Agents(msgspec.Struct, frozen=True):
 # --- from their parameters to our questions ------------------------------------------------------------------------
 
 
+def read_credits(limit: Limit | None, now_us: int) -> Question:
+    """Return what was spent in the rolling window, which begins on the minute."""
+    start_us = floor_minute(now_us) - rolling_us(limit)
+    return Question("credits", [Span(start_us, all_time().end_us)])
+
+
+def rolling_us(limit: Limit | None) -> int:
+    """Return the length of the rolling window."""
+    return WINDOW_DAYS * DAY_US if limit is None or limit.window is None else limit.window_us
+
+
 def read_history(days: int, now_us: int) -> list[Question]:
     """Return what the history asks: every message of each day."""
     return [Question("messages", last_days(now_us, days))]
@@ -94,6 +111,20 @@ def read_agents(days: int, now_us: int) -> list[Question]:
 
 
 # --- from our answers to their JSON ----------------------------------------------------------------------------------
+
+
+def write_usage(plan: Plan, spent: Answer, credits_limit: Limit | None, agents: int) -> Usage:
+    """Return credits as numbers with a point, agents as integers."""
+    allowed = quantity_of(credits_limit)
+    agent_limit = quantity_of(limit_on_things(plan, LimitKind.STOCK, AGENT))
+    return Usage(
+        credits_used=point_from_nanos(spent.value),
+        credits_limit=None if allowed is None else point_from_nanos(allowed),
+        rolling_window_days=rolling_us(credits_limit) // DAY_US,
+        agent_count=agents,
+        agent_limit=count_or_none(agent_limit),
+        tier=plan.tier,
+    )
 
 
 def write_history(answer: Answer) -> History:
@@ -129,7 +160,9 @@ CODES = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    409: "CONFLICT",
     413: "PAYLOAD_TOO_LARGE",
+    414: "URI_TOO_LONG",
     415: "UNSUPPORTED_MEDIA_TYPE",
     422: "VALIDATION_ERROR",
     429: "RATE_LIMITED",
@@ -167,3 +200,78 @@ def refuse(refusal: Refusal) -> Reply:
     problems = [Problem(fault.name, fault.message, fault.kind) for fault in refusal.faults]
     shown = ErrorShown(CODES.get(status, "INTERNAL_ERROR"), refusal.message, status, problems or None)
     return json_reply(status, ErrorBody(shown, refusal.message))
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------
+
+
+def usage(ask: Ask[None, None]) -> Usage:
+    """Answer ``GET /api/v1/usage``."""
+    rooms, account, now_us = ask.rooms, ask.account, ask.now_us
+    plan = rooms.accounts.plan_of(account, now_us)
+    credits_limit = limit_on_meter(plan, LimitKind.ROLLING, "credits")
+    (spent,) = rooms.measure.ask(account, [read_credits(credits_limit, now_us)])
+    live = rooms.inventory.counts(account).get(AGENT, NO_RESOURCES).live
+    return write_usage(plan, spent, credits_limit, live)
+
+
+def history(ask: Ask[DaysQuery, None]) -> History:
+    """Answer ``GET /api/v1/usage/history``."""
+    (answer,) = ask.rooms.measure.ask(ask.account, read_history(ask.query.days, ask.now_us))
+    return write_history(answer)
+
+
+def per_agent(ask: Ask[DaysQuery, None]) -> Agents:
+    """Answer ``GET /api/v1/usage/per-agent``."""
+    rooms, account = ask.rooms, ask.account
+    answers = rooms.measure.ask(account, read_agents(ask.query.days, ask.now_us))
+    used = [agent_id for (agent_id,) in answers[0].groups if agent_id is not None]
+    names = rooms.measure.names(account, "agent_id", used)
+    return write_agents(ask.query.days, answers, names, [])
+
+
+SURFACE = Surface(
+    name="liberclaw",
+    prefix=PREFIX,
+    title="LiberClaw usage",
+    refuse=refuse,
+    error=ErrorBody,
+    endpoints=(
+        Endpoint(
+            "GET",
+            "/api/v1/usage",
+            usage,
+            USAGE_READ,
+            "Credits, agents and tier",
+            answer=Usage,
+            account=AccountOf.KEY,
+            example=Usage(Decimal("1250.5"), Decimal("5000.0"), 30, 3, 5, "free"),
+        ),
+        Endpoint(
+            "GET",
+            "/api/v1/usage/history",
+            history,
+            USAGE_READ,
+            "Messages by day",
+            answer=History,
+            query=DaysQuery,
+            account=AccountOf.KEY,
+            example=History([Day("2026-01-15", 42), Day("2026-01-14", 18), Day("2026-01-13", 7)]),
+            query_example="days=7",
+        ),
+        Endpoint(
+            "GET",
+            "/api/v1/usage/per-agent",
+            per_agent,
+            USAGE_READ,
+            "Messages and tokens by agent",
+            answer=Agents,
+            query=DaysQuery,
+            account=AccountOf.KEY,
+            example=Agents(
+                [Agent("550e8400-e29b-41d4-a716-446655440000", "Research Assistant", 156, 245_000)], period_days=30
+            ),
+            query_example="days=30",
+        ),
+    ),
+)

@@ -8,15 +8,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
 from tallybook.core.errors import Invalid, NotFound, RangeInvalid, RangeTooLarge
 from tallybook.core.instant import DAY_US, HOUR_US, day_of, day_text, instant_text, parse_instant
+from tallybook.core.key import USAGE_READ
+from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
+from tallybook.core.number import NANOS
+from tallybook.core.resource import Resource
 from tallybook.core.window import Granularity, Span, all_time, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
-from tallybook.web.numbers import cents_from_nanos, count_from_nanos, counts_from_nanos, mean_from_nanos, percentage_from_nanos
+from tallybook.web.numbers import (
+    cents_from_nanos,
+    count_from_nanos,
+    count_or_none,
+    counts_from_nanos,
+    mean_from_nanos,
+    percentage_from_nanos,
+)
+from tallybook.web.planned import limit_on_meter, quantity_of
 
 PREFIX = "/wontopos"
 
@@ -24,6 +37,10 @@ DAYS_BACK = 30
 POINTS_MAX = 9_000
 """Most points of one timeseries: a year of hours."""
 
+REQUESTS_PER_MINUTE_MAX = 6_000
+"""Of one key; told in X-RateLimit headers on every answer."""
+
+SUBSCRIPTION = "api_subscription"
 METERS = ("requests", "request_errors", "request_latency_ms", "request_latency_count")
 UTC = zone("UTC")
 
@@ -40,19 +57,16 @@ class Step(StrEnum):
 
 
 class SummaryQuery(msgspec.Struct, frozen=True):
-    """What ``/v1/usage`` takes; *granularity* is checked and changes nothing."""
+    """What ``/v1/usage`` takes; *granularity* is checked, and cuts only a timeseries."""
 
     from_: str | None = msgspec.field(default=None, name="from")
     to: str | None = None
     granularity: Step = Step.DAY
 
 
-class DetailQuery(msgspec.Struct, frozen=True):
+class DetailQuery(SummaryQuery, frozen=True):
     """What ``/v1/usage/{api_id}`` takes."""
 
-    from_: str | None = msgspec.field(default=None, name="from")
-    to: str | None = None
-    granularity: Step = Step.DAY
     endpoint: str | None = None
 
 
@@ -114,7 +128,7 @@ class Detail(msgspec.Struct, frozen=True):
 # --- from their parameters to our questions ------------------------------------------------------------------------
 
 
-def read_period(query: SummaryQuery | DetailQuery, now_us: int) -> tuple[Span, Period]:
+def read_period(query: SummaryQuery, now_us: int) -> tuple[Span, Period]:
     """Return the range, and how it is echoed: from 30 days ago to today, unless it is given.
 
     Raises:
@@ -168,7 +182,10 @@ def read_detail(api_id: str, endpoint: str | None, points: Sequence[Span], span:
 
 def write_summary(period: Period, answers: Sequence[Answer], names: Mapping[str, str]) -> Summary:
     """Return the summary of the APIs in *names* (all that were used in the range or are subscribed)."""
-    lines = [_line(api_id, name, answers) for api_id, name in names.items()]
+    lines = [
+        write_line(api_id, name, [answer.groups.get((api_id,), (0,))[0] for answer in answers])
+        for api_id, name in names.items()
+    ]
     lines.sort(key=lambda line: (-line.requests, line.name, line.api_id))
     return Summary(
         period,
@@ -179,8 +196,9 @@ def write_summary(period: Period, answers: Sequence[Answer], names: Mapping[str,
     )
 
 
-def _line(api_id: str, name: str, answers: Sequence[Answer]) -> ApiLine:
-    requests, errors, latency, timed, cost = (answer.groups.get((api_id,), (0,))[0] for answer in answers)
+def write_line(api_id: str, name: str, values: Sequence[int]) -> ApiLine:
+    """Return one API from its values in the order of `read_summary`; its cost is rounded here, once."""
+    requests, errors, latency, timed, cost = values
     return ApiLine(
         api_id,
         name,
@@ -196,10 +214,33 @@ def latency_from_nanos(total: int, count: int) -> int:
     return int(mean_from_nanos(total, count, 0))
 
 
+def write_names(shown: Iterable[str], seen: Mapping[str, str], subscribed: Iterable[Resource]) -> dict[str, str]:
+    """Return the name of each API in *shown*: its subscription's, else the latest seen, else its id."""
+    given = {resource.resource_id: resource.name for resource in subscribed if resource.name}
+    return {api_id: given.get(api_id) or seen.get(api_id, api_id) for api_id in shown}
+
+
+def write_detail(line: ApiLine, period: Period, limit: int | None, points: list[TimePoint]) -> Detail:
+    """Return the detail of the API that *line* sums up, against its *limit* in nanos."""
+    return Detail(
+        line.api_id,
+        line.name,
+        period,
+        line.requests,
+        line.errors,
+        line.avg_latency_ms,
+        line.cost_usd,
+        plan_limit=count_or_none(limit),
+        usage_percentage=percentage_from_nanos(line.requests * NANOS, limit),
+        timeseries=points,
+    )
+
+
 def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
     """Return one point a bucket, ascending, zeros included."""
     requests, errors, latency, timed = (answer.values for answer in answers)
-    rows = zip(answers[0].question.windows, counts_from_nanos(requests), counts_from_nanos(errors), latency, timed, strict=True)
+    counts = counts_from_nanos(requests), counts_from_nanos(errors)
+    rows = zip(answers[0].question.windows, *counts, latency, timed, strict=True)
     return [
         TimePoint(point_text(window.start_us, step), asked, failed, latency_from_nanos(total, count))
         for window, asked, failed, total, count in rows
@@ -225,7 +266,9 @@ CODES = {
     403: ("insufficient_scope", "permission_error"),
     404: ("not_found", "not_found_error"),
     405: ("method_not_allowed", "invalid_request_error"),
+    409: ("conflict", "invalid_request_error"),
     413: ("payload_too_large", "invalid_request_error"),
+    414: ("uri_too_long", "invalid_request_error"),
     415: ("unsupported_media_type", "invalid_request_error"),
     429: ("rate_limit_exceeded", "rate_limit_error"),
     503: ("service_unavailable", "api_error"),
@@ -256,3 +299,49 @@ def refuse(refusal: Refusal) -> Reply:
     code, kind = CODES.get(status, INTERNAL)
     shown = ErrorShown(code, kind, refusal.message, status, refusal.request_id, refusal.required_scope)
     return json_reply(status, ErrorBody(shown))
+
+
+# --- endpoints -----------------------------------------------------------------------------------------------------
+
+
+def summary(ask: Ask[SummaryQuery, None]) -> Summary:
+    """Answer ``GET /v1/usage``."""
+    rooms, account = ask.rooms, ask.account
+    span, period = read_period(ask.query, ask.now_us)
+    answers = rooms.measure.ask(account, read_summary(span))
+    used = [api_id for (api_id,) in answers[0].groups if api_id is not None]
+    subscribed = [one for one in rooms.inventory.resources(account, SUBSCRIPTION) if one.live]
+    shown = {*used, *(one.resource_id for one in subscribed)}
+    return write_summary(period, answers, write_names(shown, rooms.measure.names(account, "api_id", shown), subscribed))
+
+
+def detail(ask: Ask[DetailQuery, None]) -> Detail:
+    """Answer ``GET /v1/usage/{api_id}``."""
+    rooms, account, api_id, query = ask.rooms, ask.account, ask.path["api_id"], ask.query
+    span, period = read_period(query, ask.now_us)
+    points = read_points(span, query.granularity)
+    *answers, cost, ever = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
+    subscribed = [one for one in rooms.inventory.resources(account, SUBSCRIPTION) if one.resource_id == api_id]
+    if not ever.value and not subscribed:
+        raise NotFound("there is no such API")
+    names = write_names([api_id], rooms.measure.names(account, "api_id", [api_id]), subscribed)
+    plan = rooms.accounts.plan_of(account, ask.now_us)
+    line = write_line(api_id, names[api_id], [sum(answer.values) for answer in (*answers, cost)])
+    limit = limit_on_meter(plan, LimitKind.PERIOD, "requests", {"api_id": api_id})
+    return write_detail(line, period, quantity_of(limit), write_points(query.granularity, answers))
+
+
+_get = partial(Endpoint, "GET", scope=USAGE_READ, account=AccountOf.KEY, query_example="from=2026-03-01&to=2026-03-30")
+
+SURFACE = Surface(
+    name="wontopos",
+    prefix=PREFIX,
+    title="WontoPos usage",
+    refuse=refuse,
+    error=ErrorBody,
+    requests_per_minute_max=REQUESTS_PER_MINUTE_MAX,
+    endpoints=(
+        _get("/v1/usage", summary, summary="Usage of all APIs", answer=Summary, query=SummaryQuery),
+        _get("/v1/usage/{api_id}", detail, summary="Usage of one API over time", answer=Detail, query=DetailQuery),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Nanos as published numbers: rounded half-even, once, and never a float."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallybook.core.number import NANOS, parse_nanos
+from tallybook.web import numbers
+
+seconds = st.integers(0, 10**15)
+
+
+@pytest.mark.parametrize(
+    ("seconds_text", "shown"),
+    [("19200", "320"), ("90", "1.5"), ("100", "1.67"), ("0.3", "0"), ("0.9", "0.02"), ("0", "0"), ("60000", "1000")],
+)
+def test_minutes_have_two_places_at_most(seconds_text, shown):
+    """
+    Whole minutes show no point, others at most two places, halves go to the even neighbour.
+    """
+    assert shown == str(numbers.minutes_from_nanos(parse_nanos(seconds_text)))
+
+
+@pytest.mark.parametrize(("units", "shown"), [("5000", "5000.0"), ("1250.5", "1250.5"), ("0", "0.0"), ("0.25", "0.25")])
+def test_a_number_with_a_point_always_has_one(units, shown):
+    """
+    Where a document says float, whole values end in .0 and the others are exact.
+    """
+    assert shown.encode() == encoded(numbers.point_from_nanos(parse_nanos(units)))
+
+
+def encoded(value):
+    return msgspec.json.Encoder(decimal_format="number").encode(value)
+
+
+def test_percentages_have_one_place_and_are_not_clamped():
+    """
+    32.0 keeps its zero, 110 % is shown as such, and no limit or a limit of 0 has no percentage.
+    """
+    assert b"32.0" == encoded(numbers.percentage_from_nanos(320, 1000))
+    assert Decimal("110.0") == numbers.percentage_from_nanos(11, 10)
+    assert Decimal("64.2") == numbers.percentage_from_nanos(32_100, 50_000)
+    assert numbers.percentage_from_nanos(1, None) is None
+    assert numbers.percentage_from_nanos(1, 0) is None
+
+
+@given(row=st.lists(seconds, max_size=40), cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_carried_minutes_add_up_however_they_are_grouped(row, cuts):
+    """
+    The shown values of any grouping of a row add up to the rounded sum of the row, none off by a hundredth or more.
+    """
+    edges = [0, *sorted(min(cut, len(row)) for cut in cuts), len(row)]
+    grouped = [sum(row[low:high]) for low, high in zip(edges, edges[1:], strict=False)]
+
+    shown = numbers.minutes_carried(grouped)
+
+    assert sum(numbers.minutes_carried(row)) == sum(shown) == numbers.minutes_from_nanos(sum(row))
+    for value, exact in zip(shown, grouped, strict=True):
+        assert abs(Fraction(value) - Fraction(exact, 60 * NANOS)) < Fraction(1, 100)
+
+
+def test_a_mean_of_nothing_is_zero():
+    """
+    No calls have no duration: 0, not an error.
+    """
+    assert 0 == numbers.mean_from_nanos(0, 0, 2)
+    assert Decimal("1.67") == numbers.mean_from_nanos(5 * NANOS, 3 * NANOS, 2)
