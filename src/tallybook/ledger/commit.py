@@ -8,25 +8,20 @@ from collections.abc import Sequence
 
 import zstandard
 from sqlalchemy import Connection, insert, text
-from sqlalchemy.sql.elements import TextClause
 
 from tallybook.core.aggregate import Tally
 from tallybook.core.event import Outcome, encode_lines
 from tallybook.core.ids import AccountId
-from tallybook.core.instant import HOUR_US, MINUTE_US
-from tallybook.core.number import to_limbs
+from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
-from tallybook.core.window import month_bucket
 from tallybook.ledger import accounts, resources
+from tallybook.ledger.addup import AddUp
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
-from tallybook.ledger.tables import SLOTS, raw_batches
+from tallybook.ledger.tables import LANES_MAX, raw_batches
 
-LANES_MAX = 1024
 ZSTD_LEVEL = 1
-_SLOT_COLUMNS = tuple(f"{name}_{n}" for n in range(1, SLOTS + 1) for name in ("count", "giga", "unit", "nano"))
-_LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 
 
 class Committer:
@@ -37,6 +32,7 @@ class Committer:
         self._lane = lane
         self._auto_create = accounts_auto_create
         self._numbers = SeriesNumbers(ledger.is_sqlite, an_hour_max=series_an_hour_max)
+        self._add_up = AddUp(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
 
     def commit(self, group: Group) -> list[Verdict]:
@@ -68,7 +64,7 @@ class Committer:
             for reading in pending.readings:
                 tally.add(pending.event.account_id, pending.event.time_us, reading)
         folded = self._numbers.resolve(connection, tally.series(), numbers, group)
-        self._add_up(connection, tally, numbers)
+        self._add_up.write(connection, tally, numbers, self._numbers)
         self._keep_names(connection, accepted, numbers)
         words = [((numbers[p.event.account_id], *p.word[:2]), p.word[2]) for p in accepted if p.word is not None]
         if words:
@@ -107,33 +103,6 @@ class Committer:
             verdicts[seq] = _DUPLICATE if same else _CONFLICT
         return verdicts
 
-    def _add_up(self, connection: Connection, tally: Tally, numbers: dict[AccountId, int]) -> None:
-        months: dict[int, int] = {}
-        places = {key: (numbers[key[0]], key[1], self._numbers[key]) for key in tally.series()}
-        rows: list[Sequence[int]] = []
-        for (key, minute), row in tally.rows.items():
-            day = minute // 1440
-            month = months.get(day)
-            if month is None:
-                month = months[day] = month_bucket(minute * MINUTE_US)
-            where = (*places[key], minute, month)
-            rows.extend(_parts(where, row))
-        rows.sort()
-        if rows:
-            connection.execute(self._sql.add_up, {"rows": to_json(rows)})
-        if tally.marks:
-            marks = [
-                (*places[key], minute, month_bucket(minute * MINUTE_US), place, mark)
-                for (key, minute, place), mark in tally.marks.items()
-            ]
-            connection.execute(self._sql.mark, {"rows": to_json(sorted(marks))})
-        if tally.uniques:
-            uniques = [
-                (*places[key], minute, month_bucket(minute * MINUTE_US), *rest)
-                for key, minute, *rest in tally.uniques
-            ]
-            connection.execute(self._sql.unique, {"rows": to_json(sorted(uniques))})
-
     def _keep_names(self, connection: Connection, accepted: Sequence[Pending], numbers: dict[AccountId, int]) -> None:
         latest: dict[tuple[int, str, str], tuple[int, str]] = {}
         for pending in accepted:
@@ -171,29 +140,18 @@ _UNKNOWN_ACCOUNT = Verdict(Outcome.REJECTED, "account-unknown")
 _FOLDED = Verdict(Outcome.ACCEPTED, "series-limit")
 
 
-def _note_folded(pending: Sequence[Pending], verdicts: list[Verdict], folded: set[tuple[AccountId, int, object]]) -> None:
+def _note_folded(
+    pending: Sequence[Pending], verdicts: list[Verdict], folded: set[tuple[AccountId, int, object]]
+) -> None:
     for seq, item in enumerate(pending):
         account_id = item.event.account_id
         if verdicts[seq] is _ACCEPTED and any((account_id, r.type_no, r.dimensions) in folded for r in item.readings):
             verdicts[seq] = _FOLDED
 
 
-def _parts(where: tuple[int, ...], row: list[int]) -> list[list[int]]:
-    """Lay a tally's row out as rollup rows of SLOTS fields each; the event count stands in the first."""
-    parts = []
-    events, values = row[0], row[1:]
-    for part in range(max(1, -(-len(values) // (2 * SLOTS)))):
-        flat = [*where, part, events if part == 0 else 0]
-        for place in range(part * 2 * SLOTS, (part + 1) * 2 * SLOTS, 2):
-            flat += (values[place], *to_limbs(values[place + 1])) if place < len(values) else (0, 0, 0, 0)
-        parts.append(flat)
-    return parts
-
-
 # --- the statements ----------------------------------------------------------------------------------------------
 
 _BIGINT = "bigint"
-_PLACE = [(name, _BIGINT) for name in ("account_no", "type_no", "series_no", "minute", "month")]
 
 
 class _Statements:
@@ -217,29 +175,9 @@ class _Statements:
             f"SELECT s.seq, k.digest FROM ({keys}) s JOIN event_keys k ON k.account_no = s.account_no"
             " AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
         )
-        counts = ("part", "events", *_SLOT_COLUMNS)
-        self.add_up = _by_level(
-            "rollups",
-            source(*_PLACE, *[(n, _BIGINT) for n in counts]),
-            keys=("part",),
-            sums={n: f"sum({n})" for n in counts[1:]},
-            update=", ".join(f"{n} = rollups.{n} + excluded.{n}" for n in counts[1:]),
+        names = source(
+            ("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT)
         )
-        self.mark = _by_level(
-            "marks",
-            source(*_PLACE, ("place", _BIGINT), ("mark", "text")),
-            keys=("place",),
-            sums={"mark": "max(mark)"},
-            update="mark = CASE WHEN excluded.mark > marks.mark THEN excluded.mark ELSE marks.mark END",
-        )
-        self.unique = _by_level(
-            "uniques",
-            source(*_PLACE, *[(n, _BIGINT) for n in ("place", "value_hi", "value_lo")]),
-            keys=("place", "value_hi", "value_lo"),
-            sums={},
-            update="",
-        )
-        names = source(("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT))
         self.label = text(
             f"INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({names}) s WHERE true"
             " ON CONFLICT (account_no, dimension, value) DO UPDATE SET name = excluded.name, seen_us = excluded.seen_us"
@@ -249,19 +187,3 @@ class _Statements:
         self.index = text(
             f"INSERT INTO raw_index (account_no, hour, batch_no) SELECT account_no, hour, :batch_no FROM ({hours}) s"
         )
-
-
-def _by_level(table: str, source: str, *, keys: tuple[str, ...], sums: dict[str, str], update: str) -> TextClause:
-    """Return the statement that adds minute rows to all four levels of *table*."""
-    key = ("account_no", "type_no", "level", "bucket", "series_no", *keys)
-    selects = " UNION ALL ".join(
-        f"SELECT account_no, type_no, {level} AS level, {bucket} AS bucket, series_no, "
-        + ", ".join((*keys, *(f"{formula} AS {name}" for name, formula in sums.items())))
-        + f" FROM s GROUP BY account_no, type_no, {bucket}, series_no, {', '.join(keys)}"
-        for level, bucket in _LEVELS
-    )
-    action = f"({', '.join(key)}) DO UPDATE SET {update}" if update else "DO NOTHING"
-    return text(
-        f"WITH s AS MATERIALIZED ({source}) INSERT INTO {table} ({', '.join((*key, *sums))})"
-        f" SELECT * FROM ({selects}) l WHERE true ON CONFLICT {action}"
-    )

@@ -4,10 +4,24 @@ Sums are three integers to base 10^9 (`giga`, `unit`, `nano`; see core.number), 
 epoch, JSON is text. Migrations make these tables; a test holds the two against each other.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 SLOTS = 3
 """Value fields that one rollup row carries; an event type with more of them spills into further parts."""
+
+LANES_MAX = 1024
+"""Most lanes of group commit; a batch number is its lane's counter times this, plus the lane."""
 
 metadata = MetaData()
 
