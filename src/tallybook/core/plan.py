@@ -212,7 +212,7 @@ def _refuse_twice(keys: Iterable[Hashable], pointer: str, message: str, problems
 
 
 def _price_key(price: Price) -> Hashable:
-    return price.meter, frozenset(price.filter.items())
+    return price.meter, price.resource, frozenset(price.filter.items())
 
 
 def _read_text(value: object, pointer: str) -> str:

@@ -95,8 +95,33 @@ class SchemeStore(Protocol):
         """Return what is stored."""
         ...
 
+    def version(self) -> int:
+        """Return the version of what is stored: a cheap look."""
+        ...
+
+    def rebuild(self, event_type: str, shape: Shape) -> StoredScheme:
+        """Count all events of a type anew, beside the rollups that serve meanwhile."""
+        ...
+
     def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
         """Make sure each type has a generation that covers its shape, keep *added* meters, and return what is stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FillProgress:
+    """How far an event type's new generation is: *done* of *total* batches; 0 of 0 while old rows are cleared."""
+
+    event_type: str
+    done: int
+    total: int
+
+
+class FillStore(Protocol):
+    """Fills new generations from the raw events."""
+
+    def step(self, scheme: Scheme) -> FillProgress | None:
+        """Do the next piece of work; None when there is none left."""
         ...
 
 
@@ -247,12 +272,24 @@ class PlanStore(Protocol):
         """Return the newest version of every plan, by name."""
         ...
 
-    def get(self, name: str, version: int) -> Plan | None:
-        """Return one version."""
+    def get(self, name: str, version: int | None = None) -> Plan | None:
+        """Return one version, the newest unless named."""
         ...
 
     def put(self, plans: Sequence[Plan], now_us: int) -> Sequence[Plan]:
         """Write a new version of each plan whose content changed; raises Conflict beyond the bound on plans."""
+        ...
+
+    def register(self, builtin: Sequence[Plan], now_us: int) -> Sequence[str]:
+        """Write the built-in plans that are new or changed, but not over somebody else's; return their names."""
+        ...
+
+
+class PlanSource(Protocol):
+    """Which plan an account is on: `flows.subscribe`, for the flows that may not import it."""
+
+    def plan_of(self, account: Account, at_us: int | None = None) -> Plan:
+        """Return the plan in force, or the one that was or will be at *at_us*."""
         ...
 
 

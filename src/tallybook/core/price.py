@@ -18,11 +18,13 @@ class Price:
 
     Attributes:
         unit_price: In nanos of the plan's currency: 2_500_000 is a quarter of a cent.
+        resource: Where there is no *meter*: the kind of thing of which each costs so much a billing period.
     """
 
-    meter: str
+    meter: str | None
     unit_price: int
     filter: Mapping[str, str] = field(default_factory=dict, hash=False)
+    resource: str | None = None
 
 
 def price_for(prices: Iterable[Price], meter: str, dimensions: Mapping[str, str]) -> Price | None:
@@ -46,18 +48,26 @@ def unit_price(prices: Iterable[Price], meter: str, dimensions: Mapping[str, str
 
 
 def read_price(value: object, pointer: str) -> Price:
-    """Read one price: ``{"meter", "unit_price", "filter"?}``.
+    """Read one price: ``{"meter" or "resource", "unit_price", "filter"?}``.
 
     Raises:
         FieldInvalid: Telling all that is wrong, with pointers below *pointer*.
     """
     body, problems = read_object(value, pointer), Problems()
-    problems.only(body, {"meter", "unit_price", "filter"}, pointer, "a price")
-    meter = problems.take(read_name, body.get("meter"), f"{pointer}/meter", "")
+    problems.only(body, {"meter", "resource", "unit_price", "filter"}, pointer, "a price")
+    resource = body.get("resource")
+    if resource is None:
+        subject = problems.take(read_name, body.get("meter"), f"{pointer}/meter", "")
+    else:
+        subject = problems.take(read_name, resource, f"{pointer}/resource", "")
+        if "meter" in body:
+            problems.add(f"{pointer}/meter", "cannot stand beside a resource")
     amount = problems.take(_read_amount, body.get("unit_price"), f"{pointer}/unit_price", 0)
     wanted = problems.take(read_filter, body.get("filter"), f"{pointer}/filter", NO_FILTER)
     problems.finish()
-    return Price(meter, amount, wanted)
+    if resource is None:
+        return Price(subject, amount, wanted)
+    return Price(None, amount, wanted, subject)
 
 
 def _read_amount(value: object, pointer: str) -> int:
@@ -71,7 +81,8 @@ def _read_amount(value: object, pointer: str) -> int:
 
 def write_price(price: Price) -> dict[str, object]:
     """Return the price as JSON that `read_price` reads back."""
-    body: dict[str, object] = {"meter": price.meter, "unit_price": to_text(price.unit_price)}
+    subject = {"resource": price.resource} if price.meter is None else {"meter": price.meter}
+    body: dict[str, object] = {**subject, "unit_price": to_text(price.unit_price)}
     if price.filter:
         body["filter"] = dict(price.filter)
     return body

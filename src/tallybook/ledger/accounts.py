@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
+from tallybook.core.errors import Conflict
 from tallybook.core.ids import AccountId, AccountNo
 from tallybook.core.plan import (
     DEFAULT_ANCHOR_DAY,
@@ -18,6 +19,9 @@ from tallybook.core.ports import AccountChange
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.tables import accounts, subscriptions
+
+SUBSCRIPTIONS_MAX = 1_000
+"""Most changes of plan of one account."""
 
 _ID = [("account_id", "text")]
 _FIND = {
@@ -136,6 +140,8 @@ def _subscribe(connection: Connection, account_no: AccountNo, change: AccountCha
     wanted = (change.plan_name, change.plan_version)
     if current is not None and wanted == (current.plan_name, current.plan_version):
         return
+    if connection.scalars(select(func.count()).select_from(subscriptions).where(mine)).one() >= SUBSCRIPTIONS_MAX:
+        raise Conflict(f"an account can have at most {SUBSCRIPTIONS_MAX} subscriptions")
     connection.execute(subscriptions.delete().where(mine, subscriptions.c.starts_us == starts_us))
     values = {
         "account_no": account_no,
