@@ -20,6 +20,7 @@ from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed
 from tallybook.web.observe import Observer, RequestLine
 from tallybook.web.pipeline import Pipeline, Request, Trace
 from tallybook.web.problem import faults_of, status_of
+from tallybook.web.reference import STYLE_PATH
 from tallybook.web.rooms import Rooms, WebSettings
 from tallybook.web.router import Router
 from tallybook.web.wire import ClientGone
@@ -27,7 +28,7 @@ from tallybook.web.wire import ClientGone
 ADDRESS_BYTES_MAX = 16 * 1024
 """Path and query together."""
 
-EVERY_HOST_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+EVERY_HOST_PATHS = frozenset({"/healthz", "/readyz", "/metrics", STYLE_PATH})
 """These stand on every host name, also on those that belong to a dialect."""
 
 CHALLENGE = 'Bearer realm="tallybook"'

@@ -123,7 +123,8 @@ class Endpoint:
         body_documented: What OpenAPI says of a `JsonBody` or `RawBody`.
         answer: The type the handler returns, None for an empty 204.
         operator_only: Whether an account's key is refused whatever its scopes.
-        errors: What it may refuse with, besides what every endpoint may.
+        errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
+            little.
         example: An answer as it may look; *query_example* and *body_example* lead to it.
     """
 
@@ -140,7 +141,7 @@ class Endpoint:
     account: AccountOf = AccountOf.NOBODY
     operator_only: bool = False
     status: int = 200
-    errors: Sequence[type[TallybookError]] = ()
+    errors: Sequence[type[TallybookError] | TallybookError] = ()
     description: str = ""
     example: object = None
     query_example: str = ""

@@ -102,3 +102,15 @@ class InternalError(TallybookError):
 
     def __init__(self) -> None:
         super().__init__("something went wrong on our side; the request id will help us find it")
+
+
+class EventRefused(TallybookError):
+    """A lone event was not counted; *code* and *status* are those of its outcome."""
+
+    code = "event-id-reused"
+
+    def __init__(self, code: str, status: int, fault: Fault) -> None:
+        super().__init__(fault.message, pointer=fault.name)
+        self.code = code  # type: ignore[misc]  # the one error whose code is that of an event's outcome
+        self.status = status
+        self.faults = (fault,)

@@ -73,7 +73,7 @@ class _Schemas:
 
 def _operation(surface: Surface, endpoint: Endpoint, schemas: _Schemas) -> Json:
     operation: Json = {
-        "operationId": _operation_id(endpoint),
+        "operationId": operation_id(endpoint),
         "summary": endpoint.summary,
         "description": _description(endpoint),
         "parameters": [*_path_parameters(endpoint), *_header_parameters(endpoint), *_query_parameters(endpoint)],
@@ -90,7 +90,8 @@ def _operation(surface: Surface, endpoint: Endpoint, schemas: _Schemas) -> Json:
     return operation
 
 
-def _operation_id(endpoint: Endpoint) -> str:
+def operation_id(endpoint: Endpoint) -> str:
+    """Return the name of the operation: ``get_v1_accounts_account_id``."""
     words = endpoint.path.replace("{", "").replace("}", "").replace("-", "_").replace(".", "_").split("/")
     return "_".join([endpoint.method.lower(), *(word for word in words if word)])
 
@@ -220,7 +221,7 @@ def _errors(surface: Surface, endpoint: Endpoint) -> Iterable[TallybookError]:
             EncodingUnsupported("the Content-Encoding must be gzip, zstd or identity"),
             FieldInvalid("must be given", pointer="/name"),
         ]
-    kinds += [_example(kind) for kind in endpoint.errors]
+    kinds += [_example(kind) if isinstance(kind, type) else kind for kind in endpoint.errors]
     return kinds
 
 

@@ -11,6 +11,7 @@ import msgspec
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound, TallybookError
 from tallybook.core.fields import errors_of
 from tallybook.web.endpoint import Fault, Refusal, Reply, to_json
+from tallybook.web.errors import EventRefused
 
 PROBLEM_JSON = "application/problem+json"
 FAULTS_SHOWN_MAX = 100
@@ -124,6 +125,8 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def status_of(error: TallybookError) -> int:
     """Return the HTTP status of *error*; of a code that is new here, that of its family."""
+    if isinstance(error, EventRefused):
+        return error.status
     problem = PROBLEMS.get(error.code)
     if problem is not None:
         return problem.status

@@ -10,7 +10,7 @@ from tallybook.core.clock import Clock
 if TYPE_CHECKING:
     from tallybook.flows.access import Access
     from tallybook.flows.admit import Limits
-    from tallybook.flows.ingest import Ingest
+    from tallybook.flows.ingest import Ingest, Receipt
     from tallybook.flows.inventory import Inventory
     from tallybook.flows.measure import Measure
     from tallybook.flows.subscribe import Accounts
@@ -23,6 +23,10 @@ REQUESTS_MAX = 512
 _NO_HOSTS: Mapping[str, str] = MappingProxyType({})
 
 
+def _ignore(_: object) -> None:
+    """Nobody counts."""
+
+
 def _always_ready() -> Sequence[str]:
     return ()
 
@@ -33,6 +37,7 @@ class Rooms:
 
     Attributes:
         not_ready: Returns why no traffic should come just now, in words for an operator; empty when all is well.
+        receipt_seen: Told of each answered request of events, for metrics.
     """
 
     clock: Clock
@@ -43,6 +48,7 @@ class Rooms:
     limits: "Limits"
     inventory: "Inventory"
     not_ready: Callable[[], Sequence[str]] = _always_ready
+    receipt_seen: Callable[["Receipt"], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)

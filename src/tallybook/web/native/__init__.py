@@ -1,0 +1,1 @@
+"""The native API, version 1: one file for each thing that it speaks of."""
