@@ -1,6 +1,7 @@
 """Which meters are in force: the built-in catalogue, the operator's file and the meters added by API, as one scheme."""
 
 import threading
+import time
 
 import msgspec
 
@@ -10,6 +11,8 @@ from tallybook.core.errors import FieldInvalid
 from tallybook.core.meter import Meter
 from tallybook.core.ports import SchemeStore, StoredScheme
 from tallybook.core.scheme import Scheme, make_scheme, shapes_needed
+
+SCHEME_AGE_MAX_S = 1.0
 
 
 class Metering:
@@ -21,10 +24,16 @@ class Metering:
         self._files = load_catalogue(builtin, own, own_name=own_name)
         self._lock = threading.Lock()
         self._scheme = self._register({})
+        self._looked_s = time.monotonic()
 
     @property
     def scheme(self) -> Scheme:
-        """The scheme in force."""
+        """The scheme in force, at most SCHEME_AGE_MAX_S behind what another process made of it."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s > SCHEME_AGE_MAX_S:
+            self._looked_s = now_s
+            if self._store.version() != self._scheme.version:
+                self.refresh()
         return self._scheme
 
     @property
@@ -54,6 +63,17 @@ class Metering:
             self.catalogue.with_meter(meter)
             self._scheme = self._register({name: msgspec.json.encode(body).decode()})
         return meter
+
+    def rebuild(self, name: str) -> str:
+        """Count all events of a meter's type anew; return the type. The work itself is `flows.fill`'s.
+
+        Raises:
+            NotFound: If there is no such meter.
+        """
+        event_type = self.catalogue.meter(name).event_type
+        with self._lock:
+            self._scheme = self._join(self._store.rebuild(event_type, shapes_needed(self.catalogue)[event_type]))
+        return event_type
 
     def _register(self, added: dict[str, str]) -> Scheme:
         stored = self._store.load()

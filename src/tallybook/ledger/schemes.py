@@ -10,6 +10,7 @@ from tallybook.core.ports import StoredScheme
 from tallybook.core.scheme import Generation, State
 from tallybook.core.shape import Shape
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.series import unmetered_dims
 from tallybook.ledger.tables import event_types, fills, lanes, meters, series
 
 
@@ -23,6 +24,19 @@ class Schemes:
     def load(self) -> StoredScheme:
         """Return what is stored."""
         with self._ledger.reading() as connection:
+            return _load(connection)
+
+    def version(self) -> int:
+        """Return the version of what is stored: a cheap look."""
+        with self._ledger.reading() as connection:
+            return connection.scalar(select(func.max(lanes.c.catalogue_version))) or 0
+
+    def rebuild(self, event_type: str, shape: Shape) -> StoredScheme:
+        """Count all events of a type anew, beside the rollups that serve meanwhile."""
+        with self._ledger.writing() as connection:
+            self._hold_lanes(connection)
+            self._begin(connection, shape, _load(connection), State.FILLING)
+            connection.execute(update(lanes).values(catalogue_version=lanes.c.catalogue_version + 1))
             return _load(connection)
 
     def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
@@ -55,14 +69,15 @@ class Schemes:
         for lane in sorted(set(range(self._lanes_count)) - held):
             connection.execute(insert(lanes), {"lane": lane, "last_batch_no": 0, "catalogue_version": version})
 
-    def _begin(self, connection: Connection, shape: Shape, stored: StoredScheme) -> None:
-        """Start a generation: serving at once where no event of the type was kept so far."""
+    def _begin(self, connection: Connection, shape: Shape, stored: StoredScheme, state: State | None = None) -> None:
+        """Start a generation: serving at once where no event of the type was kept so far, unless *state* says."""
         earlier = _of(stored, shape)
         for generation in earlier:
             if generation.state is State.FILLING:
                 _set_state(connection, generation.type_no, State.RETIRED)
-        fresh = not earlier and not _was_seen(connection, shape.event_type, stored)
-        state = State.SERVING if fresh else State.FILLING
+        if state is None:
+            fresh = not earlier and not _was_seen(connection, shape.event_type, stored)
+            state = State.SERVING if fresh else State.FILLING
         number = 1 + max((g.number for g in earlier), default=0)
         values = {"type": shape.event_type, "generation": number, "state": state.value}
         row = values | {"shape": msgspec.json.encode(shape).decode()}
@@ -81,8 +96,8 @@ def _of(stored: StoredScheme, shape: Shape) -> list[Generation]:
 def _was_seen(connection: Connection, event_type: str, stored: StoredScheme) -> bool:
     """Whether events of the type came in before any meter read it."""
     unmetered = [g.type_no for g in stored.generations if g.shape.event_type == UNMETERED]
-    dims = f'{{"type": {msgspec.json.encode(event_type).decode()}}}'
-    found = select(series.c.series_no).where(series.c.type_no.in_(unmetered), series.c.dims == dims).limit(1)
+    is_it = series.c.dims == unmetered_dims(event_type)
+    found = select(series.c.series_no).where(series.c.type_no.in_(unmetered), is_it).limit(1)
     return connection.execute(found).first() is not None
 
 

@@ -123,8 +123,10 @@ class SeriesNumbers:
 def _fold(key: SeriesKey, group: Group) -> SeriesKey:
     account_id, type_no, dimensions = key
     places = group.foldable(type_no)
-    return account_id, type_no, tuple(
-        FOLDED if place in places and value is not None else value for place, value in enumerate(dimensions)
+    return (
+        account_id,
+        type_no,
+        tuple(FOLDED if place in places and value is not None else value for place, value in enumerate(dimensions)),
     )
 
 
@@ -138,3 +140,8 @@ def dims_json(columns: tuple[str, ...], dimensions: Dimensions) -> str:
     """Return the values that are there as a JSON object, in the order of *columns*."""
     there = {name: value for name, value in zip(columns, dimensions, strict=True) if value is not None}
     return json.dumps(there, ensure_ascii=False, sort_keys=True)
+
+
+def unmetered_dims(event_type: str) -> str:
+    """Return the dims of the series that counts events of a type which no meter reads."""
+    return dims_json(("type",), (event_type,))
