@@ -42,12 +42,14 @@ CORE_ORDER = (
     "resource",
     "limit",
     "price",
+    "view",
     "plan",
     "lease",
     "bill",
     "alert",
     "webhook",
     "ports",
+    "intake",
 )
 """A file of core imports only files that stand before it here."""
 
@@ -57,7 +59,7 @@ CORE_FORBIDDEN = frozenset({"asyncio", "http", "multiprocessing", "select", "soc
 """Parts of the standard library that do I/O: core is pure."""
 
 _DATABASES = frozenset({"alembic", "duckdb", "psycopg", "pysqlite3", "sqlalchemy", "sqlite3"})
-_SERVERS = frozenset({"granian", "starlette"})
+_SERVERS = frozenset({"uvicorn", "starlette"})
 
 LIBRARIES_FORBIDDEN: dict[str, frozenset[str]] = {
     "flows": _DATABASES | _SERVERS | {"httpx"},

@@ -11,29 +11,20 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from tallybook.core.clock import Clock
-from tallybook.core.errors import FieldInvalid, Forbidden, TallybookError, Unavailable
-from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
+from tallybook.core.errors import Forbidden, TallybookError, Unavailable
+from tallybook.core.event import Admission, Outcome
+from tallybook.core.intake import Prepared, Receipt, read_again, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
 from tallybook.core.ports import EventWriter, Group, Pending, SchemeOutdated, Verdict
-from tallybook.core.resource import Change, read_word
 from tallybook.core.scheme import Scheme
-from tallybook.core.shape import unmetered
 
 QUEUE_EVENTS_MAX = 200_000
 GROUP_EVENTS_MAX = 20_000
 RETRY_AFTER_S = 1
-_RESOURCE_TYPES = frozenset(Change)
-_DETAILS = {
-    "event-id-reused": "an event with this id and another payload was counted before; this one was not",
-    "account-unknown": "there is no such account, and accounts are not created by events here",
-    "series-limit": "counted, but its free-text dimensions were folded together: too many new series this hour",
-}
-_POINTERS = {"event-id-reused": "/id", "account-unknown": "/subject", "series-limit": "/data"}
-
 
 class SchemeSource(Protocol):
     """Where the scheme in force comes from."""
@@ -49,17 +40,6 @@ class SchemeSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a request's events; *errors* holds the first ERRORS_SHOWN_MAX that need a word."""
-
-    accepted: int
-    duplicate: int
-    conflict: int
-    rejected: int
-    errors: tuple[EventError, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CommitSeen:
     """What one commit did, for metrics."""
 
@@ -68,17 +48,6 @@ class CommitSeen:
     duplicate: int
     conflict: int
     took_s: float
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A request's events, read and waiting for their commit."""
-
-    pending: list[Pending]
-    errors: list[EventError]
-    lone: bool
-    scheme: Scheme
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
 
 
 class Ingest:
@@ -118,15 +87,8 @@ class Ingest:
         """
         if backfill and not (caller.is_operator and ADMIN in caller.scopes):
             raise Forbidden("only an operator's key with the scope admin may backfill", required_scope=ADMIN)
-        scheme = self._schemes.scheme
         admission = Admission(caller, self._clock.now_us(), backfill)
-        prepared = Prepared([], [], lone, scheme)
-        for index, body in enumerate(events):
-            try:
-                prepared.pending.append(_read(read_event(index, body, admission), scheme))
-            except FieldInvalid as error:
-                prepared.errors.append(_rejection(index, body, error, lone=lone))
-        return prepared
+        return read_request(events, admission, self._schemes.scheme, lone=lone)
 
     def submit(self, prepared: Prepared) -> "Future[Receipt]":
         """Queue the events for their commit; the future is done when they are durable, or were refused.
@@ -142,7 +104,7 @@ class Ingest:
         for pending in prepared.pending:
             parts.setdefault(self._lane_of(pending.event.account_id), []).append(pending)
         if not parts:
-            answer.set_result(_receipt(prepared))
+            answer.set_result(receipt(prepared))
             return answer
         tickets = [_Ticket(items, prepared.scheme) for items in parts.values()]
         waiting = _Waiting(prepared, answer, len(tickets))
@@ -166,56 +128,6 @@ class Ingest:
         return zlib.crc32(account_id.encode()) % len(self._lanes) if len(self._lanes) > 1 else 0
 
 
-def _read(event: Event, scheme: Scheme) -> Pending:
-    reader = scheme.readers.get(event.type)
-    if reader is None:
-        return Pending(event, (unmetered(scheme.unmetered_no, event),))
-    known = reader.check(event)
-    word = None
-    if event.type in _RESOURCE_TYPES:
-        word = (str(known["kind"]), str(known["resource_id"]), read_word(event.type, event.time_us, known))
-    return Pending(event, reader.readings(event, known), reader.labels(known), word)
-
-
-# --- errors and receipts --------------------------------------------------------------------------------------------
-
-
-def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:
-    reason = error.detail.get("reason")
-    event_id = body.get("id") if isinstance(body, dict) else None
-    return EventError(
-        index=index,
-        id=event_id[:256] if isinstance(event_id, str) else None,
-        outcome=Outcome.REJECTED,
-        code=reason if isinstance(reason, str) else error.code,
-        pointer=(error.pointer or "") if lone else f"/{index}{error.pointer or ''}",
-        detail=error.message,
-    )
-
-
-def _receipt(prepared: Prepared) -> Receipt:
-    counts = dict.fromkeys(Outcome, 0)
-    counts[Outcome.REJECTED] = len(prepared.errors)
-    errors = list(prepared.errors)
-    for pending in prepared.pending:
-        event = pending.event
-        verdict = prepared.verdicts[event.index]
-        counts[verdict.outcome] += 1
-        if verdict.code:
-            place = _POINTERS[verdict.code]
-            pointer = place if prepared.lone else f"/{event.index}{place}"
-            detail = _DETAILS[verdict.code]
-            errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
-    errors.sort(key=lambda error: error.index)
-    return Receipt(
-        accepted=counts[Outcome.ACCEPTED],
-        duplicate=counts[Outcome.DUPLICATE],
-        conflict=counts[Outcome.CONFLICT],
-        rejected=counts[Outcome.REJECTED],
-        errors=tuple(errors[:ERRORS_SHOWN_MAX]),
-    )
-
-
 class _Waiting:
     """Joins the parts of a request that went to several lanes into one answer."""
 
@@ -237,7 +149,7 @@ class _Waiting:
             last = self._open == 0
         if last and not self._answer.cancelled():
             if self._failure is None:
-                self._answer.set_result(_receipt(self._prepared))
+                self._answer.set_result(receipt(self._prepared))
             else:
                 self._answer.set_exception(self._failure)
 
@@ -256,14 +168,7 @@ class _Ticket:
     def read_again(self, scheme: Scheme) -> None:
         """Read the events by a newer scheme; what no longer fits it is counted as unmetered."""
         self.scheme = scheme
-        self.pending = [_read_or_keep(pending, scheme) for pending in self.pending]
-
-
-def _read_or_keep(pending: Pending, scheme: Scheme) -> Pending:
-    try:
-        return _read(pending.event, scheme)
-    except FieldInvalid:
-        return Pending(pending.event, (unmetered(scheme.unmetered_no, pending.event),))
+        self.pending = [read_again(pending, scheme) for pending in self.pending]
 
 
 class _Lane:

@@ -1,0 +1,120 @@
+"""A request's events on their way in: read one by one, and what became of each as one receipt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tallybook.core.errors import FieldInvalid
+from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
+from tallybook.core.ports import Pending, Verdict
+from tallybook.core.resource import Change, read_word
+from tallybook.core.scheme import Scheme
+from tallybook.core.shape import unmetered
+
+_RESOURCE_TYPES = frozenset(Change)
+_DETAILS = {
+    "event-id-reused": "an event with this id and another payload was counted before; this one was not",
+    "account-unknown": "there is no such account, and accounts are not created by events here",
+    "series-limit": "counted, but its free-text dimensions were folded together: too many new series this hour",
+}
+_POINTERS = {"event-id-reused": "/id", "account-unknown": "/subject", "series-limit": "/data"}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a request's events; *errors* holds the first ERRORS_SHOWN_MAX that need a word."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    rejected: int
+    errors: tuple[EventError, ...]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A request's events, read and waiting for their commit."""
+
+    pending: list[Pending]
+    errors: list[EventError]
+    lone: bool
+    scheme: Scheme
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+
+def read_request(events: Sequence[object], admission: Admission, scheme: Scheme, *, lone: bool) -> Prepared:
+    """Read decoded events; those that cannot count get their error here.
+
+    Args:
+        events: As `core.event.decode_events` returns them.
+        admission: Who sends them, when, and how far back they may lie.
+        scheme: The meters in force.
+        lone: Whether the request was one object rather than an array, for the pointers of its errors.
+    """
+    prepared = Prepared([], [], lone, scheme)
+    for index, body in enumerate(events):
+        try:
+            prepared.pending.append(read_pending(read_event(index, body, admission), scheme))
+        except FieldInvalid as error:
+            prepared.errors.append(_rejection(index, body, error, lone=lone))
+    return prepared
+
+
+def read_pending(event: Event, scheme: Scheme) -> Pending:
+    """Return all that an event changes.
+
+    Raises:
+        FieldInvalid: If its data does not fit its type.
+    """
+    reader = scheme.readers.get(event.type)
+    if reader is None:
+        return Pending(event, (unmetered(scheme.unmetered_no, event),))
+    known = reader.check(event)
+    word = None
+    if event.type in _RESOURCE_TYPES:
+        word = (str(known["kind"]), str(known["resource_id"]), read_word(event.type, event.time_us, known))
+    return Pending(event, reader.readings(event, known), reader.labels(known), word)
+
+
+def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:
+    reason = error.detail.get("reason")
+    event_id = body.get("id") if isinstance(body, dict) else None
+    return EventError(
+        index=index,
+        id=event_id[:256] if isinstance(event_id, str) else None,
+        outcome=Outcome.REJECTED,
+        code=reason if isinstance(reason, str) else error.code,
+        pointer=(error.pointer or "") if lone else f"/{index}{error.pointer or ''}",
+        detail=error.message,
+    )
+
+
+def receipt(prepared: Prepared) -> Receipt:
+    """Return what became of a request whose verdicts are all in."""
+    counts = dict.fromkeys(Outcome, 0)
+    counts[Outcome.REJECTED] = len(prepared.errors)
+    errors = list(prepared.errors)
+    for pending in prepared.pending:
+        event = pending.event
+        verdict = prepared.verdicts[event.index]
+        counts[verdict.outcome] += 1
+        if verdict.code:
+            place = _POINTERS[verdict.code]
+            pointer = place if prepared.lone else f"/{event.index}{place}"
+            detail = _DETAILS[verdict.code]
+            errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
+    errors.sort(key=lambda error: error.index)
+    return Receipt(
+        accepted=counts[Outcome.ACCEPTED],
+        duplicate=counts[Outcome.DUPLICATE],
+        conflict=counts[Outcome.CONFLICT],
+        rejected=counts[Outcome.REJECTED],
+        errors=tuple(errors[:ERRORS_SHOWN_MAX]),
+    )
+
+
+def read_again(pending: Pending, scheme: Scheme) -> Pending:
+    """Read an event by a newer scheme; what no longer fits it is counted as unmetered."""
+    try:
+        return read_pending(pending.event, scheme)
+    except FieldInvalid:
+        return Pending(pending.event, (unmetered(scheme.unmetered_no, pending.event),))
