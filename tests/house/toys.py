@@ -87,7 +87,7 @@ TOYS = (
     Toy("libraries", "flows and SQL", "flows/a.py", "from sqlalchemy.sql import text\n", 2),
     Toy("libraries", "flows and HTTP", "flows/a.py", "import httpx\n", 2),
     Toy("libraries", "flows and the web", "flows/a.py", "import starlette.requests\n", 2),
-    Toy("libraries", "flows and the server", "flows/a.py", "import granian\n", 2),
+    Toy("libraries", "flows and the server", "flows/a.py", "import uvicorn\n", 2),
     Toy("libraries", "web and SQL", "web/app.py", "import sqlalchemy\n", 2),
     Toy("absolute", "a dot", "core/ids.py", "from .errors import E\n", 2, EMPTY_ERRORS),
     Toy("late-import", "in a function", "core/ids.py", "def f():\n    import json\n", 3),
