@@ -11,6 +11,8 @@ from tallybook.core.scheme import Scheme
 from tallybook.core.shape import unmetered
 
 _RESOURCE_TYPES = frozenset(Change)
+_NAMED = {"agent": "agent_id", "api_subscription": "api_id", "phone_number": "number_id"}
+"""Kinds of things -> the dimension whose values are their ids: a thing's name is a display name there as well."""
 _DETAILS = {
     "event-id-reused": "an event with this id and another payload was counted before; this one was not",
     "account-unknown": "there is no such account, and accounts are not created by events here",
@@ -69,10 +71,13 @@ def read_pending(event: Event, scheme: Scheme) -> Pending:
     if reader is None:
         return Pending(event, (unmetered(scheme.unmetered_no, event),))
     known = reader.check(event)
-    word = None
+    word, labels = None, reader.labels(known)
     if event.type in _RESOURCE_TYPES:
-        word = (str(known["kind"]), str(known["resource_id"]), read_word(event.type, event.time_us, known))
-    return Pending(event, reader.readings(event, known), reader.labels(known), word)
+        kind, resource_id = str(known["kind"]), str(known["resource_id"])
+        word = (kind, resource_id, read_word(event.type, event.time_us, known))
+        if kind in _NAMED and "name" in known:
+            labels = [*labels, (_NAMED[kind], resource_id, str(known["name"]))]
+    return Pending(event, reader.readings(event, known), labels, word)
 
 
 def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:

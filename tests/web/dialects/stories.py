@@ -165,7 +165,7 @@ PAYMENTS, GEOCODING = "api_1a2b3c4d", "api_5e6f7g8h"
 
 
 def wontopos(account_id: str) -> Story:
-    """48,200 requests to two APIs for 12.45 USD in March."""
+    """48,200 requests to two APIs in March, for 12.45 USD at the prices of wontopos-basic."""
     story = Story(account_id)
     payments = {"api_id": PAYMENTS, "api_name": "Global Payments API", "endpoint": "/v1/charges"}
     for day, requests, errors, latency in (
@@ -174,15 +174,12 @@ def wontopos(account_id: str) -> Story:
         ("2026-03-30", 32_100 - 1050 - 980, 11, 43),
     ):
         noon = at(day) + timedelta(hours=12)
-        said = {**payments, "latency_ms": latency, "cost_usd": 0}
-        paid = 820 if day == "2026-03-30" else 0
+        said = {**payments, "latency_ms": latency}
         story.tell("api.request", noon, {**said, "status": 503}, times=errors)
-        story.tell("api.request", noon, {**said, "status": 200, "cost_usd": 0.01}, times=paid)
-        story.tell("api.request", noon, {**said, "status": 200}, times=requests - errors - paid)
-    geocoding = {"api_id": GEOCODING, "api_name": "Geocoding API", "latency_ms": 120, "cost_usd": 0}
+        story.tell("api.request", noon, {**said, "status": 200}, times=requests - errors)
+    geocoding = {"api_id": GEOCODING, "api_name": "Geocoding API", "latency_ms": 120}
     story.tell("api.request", at("2026-03-10"), {**geocoding, "status": 404}, times=22)
-    story.tell("api.request", at("2026-03-10"), {**geocoding, "status": 200, "cost_usd": "0.05"}, times=85)
-    story.tell("api.request", at("2026-03-10"), {**geocoding, "status": 200}, times=16_100 - 22 - 85)
+    story.tell("api.request", at("2026-03-10"), {**geocoding, "status": 200}, times=16_100 - 22)
     story.tell("api.request", at("2026-02-28T23:59:59"), {**payments, "status": 500, "latency_ms": 9000, "cost_usd": 5})
     return story
 

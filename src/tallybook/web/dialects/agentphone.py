@@ -22,12 +22,10 @@ from tallybook.core.resource import NO_RESOURCES
 from tallybook.core.window import (
     Span,
     all_time,
-    billing_period,
     floor_minute,
     last_days,
     last_months,
     today_us,
-    zone,
 )
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, minutes_or_none
@@ -291,11 +289,11 @@ def refuse(refusal: Refusal) -> Reply:
 def usage(ask: Ask[None, None]) -> Usage:
     """Answer ``GET /v1/usage``."""
     rooms, account, now_us = ask.rooms, ask.account, ask.now_us
-    plan = rooms.accounts.plan_of(account, now_us)
+    plan = rooms.accounts.plan_of(account)
     limits = write_limits(plan)
     stats = write_stats(rooms.measure.ask(account, read_usage(now_us)))
     ever = rooms.inventory.counts(account).get(NUMBER, NO_RESOURCES).lifetime
-    period = billing_period(now_us, account.anchor_day, zone(account.timezone))
+    period = rooms.accounts.period(account, now_us)
     return Usage(
         PlanShown(plan.tier.lower(), limits),
         write_numbers(ever, limits.numbers),

@@ -271,7 +271,7 @@ def refuse(refusal: Refusal) -> Reply:
 def summary(ask: Ask[None, None]) -> Summary:
     """Answer ``GET /api/v1/usage/summary``."""
     rooms, account, now_us = ask.rooms, ask.account, ask.now_us
-    plan = rooms.accounts.plan_of(account, now_us)
+    plan = rooms.accounts.plan_of(account)
     spoken, called, stored = rooms.measure.ask(account, read_summary(now_us))
     voice_limit, call_limit, storage_limit = read_limits(plan)
     return Summary(

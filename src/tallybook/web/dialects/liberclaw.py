@@ -17,15 +17,17 @@ from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Plan
 from tallybook.core.resource import NO_RESOURCES
-from tallybook.core.window import Span, all_time, floor_minute, last_days
+from tallybook.core.window import Span, last_days
+from tallybook.flows.admit import counting_span
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, point_from_nanos
 from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
+from tallybook.web.things import all_things
 
 PREFIX = "/liberclaw"
 
-WINDOW_DAYS = 30
-"""The rolling window of an account whose plan limits no credits."""
+NO_LIMIT = Limit("credits", LimitKind.ROLLING, meter="credits", window="P30D")
+"""What is counted for an account whose plan limits no credits."""
 
 AGENT = "agent"
 NO_AGENT = "No agent"
@@ -87,17 +89,6 @@ class Agents(msgspec.Struct, frozen=True):
 # --- from their parameters to our questions ------------------------------------------------------------------------
 
 
-def read_credits(limit: Limit | None, now_us: int) -> Question:
-    """Return what was spent in the rolling window, which begins on the minute."""
-    start_us = floor_minute(now_us) - rolling_us(limit)
-    return Question("credits", [Span(start_us, all_time().end_us)])
-
-
-def rolling_us(limit: Limit | None) -> int:
-    """Return the length of the rolling window."""
-    return WINDOW_DAYS * DAY_US if limit is None or limit.window is None else limit.window_us
-
-
 def read_history(days: int, now_us: int) -> list[Question]:
     """Return what the history asks: every message of each day."""
     return [Question("messages", last_days(now_us, days))]
@@ -113,14 +104,14 @@ def read_agents(days: int, now_us: int) -> list[Question]:
 # --- from our answers to their JSON ----------------------------------------------------------------------------------
 
 
-def write_usage(plan: Plan, spent: Answer, credits_limit: Limit | None, agents: int) -> Usage:
+def write_usage(plan: Plan, spent: Answer, credits_limit: Limit, agents: int) -> Usage:
     """Return credits as numbers with a point, agents as integers."""
-    allowed = quantity_of(credits_limit)
+    allowed = credits_limit.quantity
     agent_limit = quantity_of(limit_on_things(plan, LimitKind.STOCK, AGENT))
     return Usage(
         credits_used=point_from_nanos(spent.value),
         credits_limit=None if allowed is None else point_from_nanos(allowed),
-        rolling_window_days=rolling_us(credits_limit) // DAY_US,
+        rolling_window_days=credits_limit.window_us // DAY_US,
         agent_count=agents,
         agent_limit=count_or_none(agent_limit),
         tier=plan.tier,
@@ -208,9 +199,9 @@ def refuse(refusal: Refusal) -> Reply:
 def usage(ask: Ask[None, None]) -> Usage:
     """Answer ``GET /api/v1/usage``."""
     rooms, account, now_us = ask.rooms, ask.account, ask.now_us
-    plan = rooms.accounts.plan_of(account, now_us)
-    credits_limit = limit_on_meter(plan, LimitKind.ROLLING, "credits")
-    (spent,) = rooms.measure.ask(account, [read_credits(credits_limit, now_us)])
+    plan = rooms.accounts.plan_of(account)
+    credits_limit = limit_on_meter(plan, LimitKind.ROLLING, "credits") or NO_LIMIT
+    (spent,) = rooms.measure.ask(account, [Question("credits", [counting_span(credits_limit, account, now_us)])])
     live = rooms.inventory.counts(account).get(AGENT, NO_RESOURCES).live
     return write_usage(plan, spent, credits_limit, live)
 
@@ -227,7 +218,8 @@ def per_agent(ask: Ask[DaysQuery, None]) -> Agents:
     answers = rooms.measure.ask(account, read_agents(ask.query.days, ask.now_us))
     used = [agent_id for (agent_id,) in answers[0].groups if agent_id is not None]
     names = rooms.measure.names(account, "agent_id", used)
-    return write_agents(ask.query.days, answers, names, [])
+    deleted = [one.resource_id for one in all_things(rooms.inventory, account, AGENT) if not one.live]
+    return write_agents(ask.query.days, answers, names, deleted)
 
 
 SURFACE = Surface(

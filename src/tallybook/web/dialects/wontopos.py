@@ -30,6 +30,7 @@ from tallybook.web.numbers import (
     percentage_from_nanos,
 )
 from tallybook.web.planned import limit_on_meter, quantity_of
+from tallybook.web.things import all_things
 
 PREFIX = "/wontopos"
 
@@ -310,7 +311,7 @@ def summary(ask: Ask[SummaryQuery, None]) -> Summary:
     span, period = read_period(ask.query, ask.now_us)
     answers = rooms.measure.ask(account, read_summary(span))
     used = [api_id for (api_id,) in answers[0].groups if api_id is not None]
-    subscribed = [one for one in rooms.inventory.resources(account, SUBSCRIPTION) if one.live]
+    subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.live]
     shown = {*used, *(one.resource_id for one in subscribed)}
     return write_summary(period, answers, write_names(shown, rooms.measure.names(account, "api_id", shown), subscribed))
 
@@ -321,11 +322,11 @@ def detail(ask: Ask[DetailQuery, None]) -> Detail:
     span, period = read_period(query, ask.now_us)
     points = read_points(span, query.granularity)
     *answers, cost, ever = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
-    subscribed = [one for one in rooms.inventory.resources(account, SUBSCRIPTION) if one.resource_id == api_id]
+    subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.resource_id == api_id]
     if not ever.value and not subscribed:
         raise NotFound("there is no such API")
     names = write_names([api_id], rooms.measure.names(account, "api_id", [api_id]), subscribed)
-    plan = rooms.accounts.plan_of(account, ask.now_us)
+    plan = rooms.accounts.plan_of(account)
     line = write_line(api_id, names[api_id], [sum(answer.values) for answer in (*answers, cost)])
     limit = limit_on_meter(plan, LimitKind.PERIOD, "requests", {"api_id": api_id})
     return write_detail(line, period, quantity_of(limit), write_points(query.granularity, answers))
