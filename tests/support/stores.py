@@ -18,13 +18,13 @@ NewStore = Callable[[], str]
 
 
 @pytest.fixture(params=ALL_STORES)
-def store(request: pytest.FixtureRequest) -> str:
+def store_kind(request: pytest.FixtureRequest) -> str:
     """The kind of store that this run of the test is on."""
     return str(request.param)
 
 
 @pytest.fixture
-def new_store(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NewStore]:
+def new_store(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NewStore]:
     """Make a store without tables and return its URL, as often as asked."""
     made: list[str] = []
 
@@ -34,7 +34,7 @@ def new_store(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         made.append(str(folder))
         return sqlite_url(folder)
 
-    if store == "sqlite":
+    if store_kind == "sqlite":
         yield on_sqlite
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
@@ -59,9 +59,9 @@ def postgres_template(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def ledger_url(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+def ledger_url(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a migrated, empty ledger, which a test may open as often as it likes."""
-    if store == "sqlite":
+    if store_kind == "sqlite":
         url = sqlite_url(tmp_path)
         ledger = Ledger(url)
         migrate(ledger)

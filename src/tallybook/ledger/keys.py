@@ -6,7 +6,7 @@ Not for how keys look and what they may do (see `core.key`).
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tallybook.core.errors import Conflict, NotFound
@@ -41,12 +41,7 @@ class LedgerKeys:
         """
         try:
             with self._ledger.writing() as connection:
-                number = None
-                if key.account_id is not None:
-                    wanted = select(accounts.c.account_no).where(accounts.c.account_id == key.account_id)
-                    number = connection.scalar(wanted)
-                    if number is None:
-                        raise NotFound("there is no such account")
+                number = None if key.account_id is None else _number_of(connection, key.account_id)
                 connection.execute(insert(api_keys), to_row(key, token_hash, number))
         except IntegrityError:
             raise Conflict("this token is in use already") from None
@@ -66,6 +61,13 @@ class LedgerKeys:
             connection.execute(update(api_keys).where(mine, api_keys.c.revoked_us.is_(None)).values(revoked_us=now_us))
             row = connection.execute(_KEYS.where(mine)).first()
         return None if row is None else from_row(row)
+
+
+def _number_of(connection: Connection, account_id: AccountId) -> int:
+    number: int | None = connection.scalar(select(accounts.c.account_no).where(accounts.c.account_id == account_id))
+    if number is None:
+        raise NotFound("there is no such account")
+    return number
 
 
 def from_row(row: Row[Any]) -> Key:
