@@ -106,6 +106,8 @@ class Settings:
     requests_max: int = 512
     connections_max: int = 4096
     ingest_queue_events_max: int = 200_000
+    series_an_hour_max: int = 10_000
+    drain_notice_s: int = 1
     drain_timeout_s: int = 10
     disk_free_bytes_min: int = 64 * MIB
     test_clock_start: str = ""
@@ -127,6 +129,8 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "requests_max": _integer(1, 100_000),
     "connections_max": _integer(1, 1_000_000),
     "ingest_queue_events_max": _integer(1, 100_000_000),
+    "series_an_hour_max": _integer(1, 100_000_000),
+    "drain_notice_s": _integer(0, 600),
     "drain_timeout_s": _integer(1, 600),
     "disk_free_bytes_min": _integer(0, 2**60),
     "test_clock_start": _instant,

@@ -4,20 +4,17 @@ Decided per endpoint, from the endpoint's table, never from the path's text. Loo
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
 from tallybook.core.errors import NotFound, Unauthenticated
 from tallybook.core.ids import ID_BYTES_MAX, AccountId
 from tallybook.core.key import Caller
+from tallybook.core.plan import Account
 from tallybook.web.endpoint import ACCOUNT_HEADER, AccountOf, Endpoint
 from tallybook.web.errors import AccountHeaderMissing, KeyInQuery, OperatorRequired
 from tallybook.web.query import Pairs
 from tallybook.web.rooms import Rooms
-
-if TYPE_CHECKING:
-    from tallybook.core.plan import Account
 
 KEY_HEADER = "X-API-Key"
 KEY_PARAMETERS = frozenset(
@@ -92,7 +89,7 @@ def authorise(rooms: Rooms, endpoint: Endpoint, headers: Headers) -> Caller:
 
 def account_of(
     rooms: Rooms, endpoint: Endpoint, caller: Caller, path: Mapping[str, str], headers: Headers
-) -> "Account | None":
+) -> Account | None:
     """Return the account that the request is about, as the endpoint says.
 
     Raises:

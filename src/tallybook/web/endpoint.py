@@ -9,17 +9,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
 
 from tallybook.core.errors import TallybookError
 from tallybook.core.key import Caller
-
-if TYPE_CHECKING:
-    from tallybook.core.plan import Account
-    from tallybook.web.rooms import Rooms
+from tallybook.core.plan import Account
+from tallybook.web.rooms import Rooms
 
 JSON = "application/json"
 ACCOUNT_HEADER = "Tallybook-Account"
@@ -62,17 +60,17 @@ class Ask(Generic[Query_co, Body_co]):
         now_us: The instant of the request; a handler asks no clock of its own, so that one answer has one now.
     """
 
-    rooms: "Rooms"
+    rooms: Rooms
     caller: Caller
     query: Query_co
     body: Body_co
     path: Mapping[str, str]
     now_us: int
     request_id: str
-    found: "Account | None" = None
+    found: Account | None = None
 
     @property
-    def account(self) -> "Account":
+    def account(self) -> Account:
         """The account of the request, where the endpoint says `AccountOf.KEY` or `PATH`."""
         assert self.found is not None  # the app looked it up, or refused
         return self.found

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from tallybook.core.clock import Clock
-
-if TYPE_CHECKING:
-    from tallybook.flows.access import Access
-    from tallybook.flows.admit import Limits
-    from tallybook.flows.ingest import Ingest, Receipt
-    from tallybook.flows.inventory import Inventory
-    from tallybook.flows.measure import Measure
-    from tallybook.flows.subscribe import Accounts
+from tallybook.core.intake import Receipt
+from tallybook.flows.access import Access
+from tallybook.flows.admit import Limits
+from tallybook.flows.ingest import Ingest
+from tallybook.flows.inventory import Inventory
+from tallybook.flows.measure import Measure
+from tallybook.flows.metering import Metering
+from tallybook.flows.subscribe import Accounts
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 HANDLER_THREADS_MAX = 16
@@ -36,19 +35,22 @@ class Rooms:
     """The flows that handlers call; all of them plain synchronous objects that any thread may use.
 
     Attributes:
+        cursor_secret: Seals the cursors of lists; the same on every server of a ledger.
         not_ready: Returns why no traffic should come just now, in words for an operator; empty when all is well.
         receipt_seen: Told of each answered request of events, for metrics.
     """
 
     clock: Clock
-    ingest: "Ingest"
-    measure: "Measure"
-    access: "Access"
-    accounts: "Accounts"
-    limits: "Limits"
-    inventory: "Inventory"
+    ingest: Ingest
+    measure: Measure
+    access: Access
+    accounts: Accounts
+    limits: Limits
+    inventory: Inventory
+    metering: Metering
+    cursor_secret: bytes
     not_ready: Callable[[], Sequence[str]] = _always_ready
-    receipt_seen: Callable[["Receipt"], None] = _ignore
+    receipt_seen: Callable[[Receipt], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)

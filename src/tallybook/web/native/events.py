@@ -6,8 +6,8 @@ import msgspec
 
 from tallybook.core.errors import TallybookError
 from tallybook.core.event import EventError, Outcome
+from tallybook.core.intake import Receipt
 from tallybook.core.key import EVENTS_WRITE
-from tallybook.flows.ingest import Receipt
 from tallybook.web.endpoint import Ask, Endpoint, Fault, Pending, RawBody
 from tallybook.web.errors import EventRefused
 from tallybook.web.native.formats import MEDIA, read_events

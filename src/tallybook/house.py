@@ -1,0 +1,280 @@
+"""The house: from settings to an open ledger, the flows over it and the application in front; it knows every room.
+
+A house is opened once a process and closed once. On SQLite only one process may have it open: a lock file says so.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+from tallybook.core.clock import Clock, FrozenClock, SystemClock
+from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.core.instant import parse_instant
+from tallybook.core.intake import Receipt
+from tallybook.flows.access import Access
+from tallybook.flows.admit import Limits
+from tallybook.flows.fill import Fill
+from tallybook.flows.ingest import CommitSeen, Ingest
+from tallybook.flows.inventory import Inventory
+from tallybook.flows.keep import open_books
+from tallybook.flows.measure import Measure
+from tallybook.flows.metering import Metering
+from tallybook.flows.subscribe import Accounts
+from tallybook.ledger.accounts import LedgerAccounts
+from tallybook.ledger.commit import Committer
+from tallybook.ledger.fills import Fills
+from tallybook.ledger.info import check_reachable, shared_secret, size_bytes
+from tallybook.ledger.keys import LedgerKeys
+from tallybook.ledger.migrate import migrate
+from tallybook.ledger.open import Ledger, sqlite_url
+from tallybook.ledger.plans import LedgerPlans
+from tallybook.ledger.resources import LedgerResources
+from tallybook.ledger.schemes import Schemes
+from tallybook.ledger.usage import Usage
+from tallybook.settings import Settings
+from tallybook.web.app import App
+from tallybook.web.dialects import DIALECTS
+from tallybook.web.native.surface import native_surface
+from tallybook.web.observe import Log, Observer, make_log
+from tallybook.web.published import with_documents
+from tallybook.web.rooms import Rooms, WebSettings
+from tallybook.web.server import Server, ServerSettings
+
+LANES = 1
+"""Lanes of group commit; one, as SQLite has one writer and PostgreSQL gains little before there are many cores."""
+
+
+class House:
+    """An open house: the flows that web and command line call.
+
+    Attributes:
+        app: The ASGI application.
+        fill: Fills new meters from earlier events; `serve` starts it.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, log: Log, *, exclusive: bool = True) -> None:
+        self.settings = settings
+        self._exclusive = exclusive
+        self.clock = clock
+        self.draining = False
+        self._closing = ExitStack()
+        try:
+            self._open(log)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    @classmethod
+    def open(
+        cls, settings: Settings, clock: Clock | None = None, *, log: Log | None = None, exclusive: bool = True
+    ) -> Self:
+        """Open the house that *settings* describe, making what is missing.
+
+        Args:
+            settings: See docs/settings.md.
+            clock: Instead of the one the settings ask for.
+            log: Instead of one to standard error.
+            exclusive: Take the lock that keeps a second server away; a command that only asks, or changes a key,
+                does without it and works beside a running server.
+
+        Raises:
+            StartRefused: If the ledger is in use, of a newer release, or the settings do not fit together.
+            Unavailable: If the ledger cannot be reached.
+        """
+        return cls(settings, clock or _clock(settings), log or make_log(settings.log_format), exclusive=exclusive)
+
+    def _open(self, log: Log) -> None:
+        settings = self.settings
+        self.observer = Observer(log)
+        self.ledger = self._open_ledger()
+        plans = LedgerPlans(self.ledger)
+        self.opened = open_books(lambda: migrate(self.ledger), plans, _packaged("plans.toml"), self.clock)
+        own, own_name = _own_text(settings.catalogue_file)
+        self.metering = Metering(
+            Schemes(self.ledger, lanes_count=LANES),
+            self.clock,
+            builtin=_packaged("catalogue.toml"),
+            own=own,
+            own_name=own_name,
+        )
+        self.accounts = Accounts(LedgerAccounts(self.ledger), plans, self.metering, self.clock)
+        self.measure = Measure(Usage(self.ledger), self.metering, self.accounts)
+        self.access = Access(LedgerKeys(self.ledger), self.clock)
+        self.limits = Limits(self.measure, LedgerResources(self.ledger), self.accounts)
+        writers = [
+            Committer(
+                self.ledger,
+                lane,
+                series_an_hour_max=settings.series_an_hour_max,
+                accounts_auto_create=settings.accounts_auto_create,
+            )
+            for lane in range(LANES)
+        ]
+        self.ingest = Ingest(
+            writers,
+            self.metering,
+            self.clock,
+            queue_events_max=settings.ingest_queue_events_max,
+            seen=self._commit_seen,
+        )
+        self._closing.callback(self.ingest.close)
+        self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.clock)
+        self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
+        self._closing.callback(self.fill.close)
+        self.app = self._build_app()
+        self._closing.callback(self.app.close)
+
+    def _open_ledger(self) -> Ledger:
+        settings = self.settings
+        url = settings.ledger_url
+        if not url:
+            try:
+                settings.data_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StartRefused(f"{settings.data_dir}: {error.strerror}") from None
+            url = sqlite_url(settings.data_dir)
+            if self._exclusive:
+                self._closing.callback(os.close, _lock(settings.data_dir))
+        ledger = Ledger(url)
+        self._closing.callback(ledger.close)
+        return ledger
+
+    def _build_app(self) -> App:
+        settings = self.settings
+        native = native_surface(
+            self.observer,
+            metrics_public=settings.metrics_public,
+            test_clock=isinstance(self.clock, FrozenClock),
+        )
+        surfaces = [with_documents(surface) for surface in (native, *DIALECTS)]
+        _check_hosts(settings, {surface.name for surface in DIALECTS})
+        self.observer.gauge(
+            "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
+        )
+        self.observer.gauge("tallybook_ledger_bytes", "Size of the ledger.", self._ledger_bytes)
+        web = WebSettings(
+            body_bytes_max=settings.body_bytes_max,
+            handler_threads_max=settings.handler_threads_max,
+            requests_max=settings.requests_max,
+            metrics_public=settings.metrics_public,
+            dialect_hosts=settings.dialect_hosts,
+        )
+        return App(surfaces, self.rooms(), self.observer, web)
+
+    def rooms(self) -> Rooms:
+        """Return the flows as the web room is given them."""
+        return Rooms(
+            clock=self.clock,
+            ingest=self.ingest,
+            measure=self.measure,
+            access=self.access,
+            accounts=self.accounts,
+            limits=self.limits,
+            inventory=self.inventory,
+            metering=self.metering,
+            cursor_secret=shared_secret(self.ledger, "cursor_secret"),
+            not_ready=self.not_ready,
+            receipt_seen=self._receipt_seen,
+        )
+
+    def serve(self) -> None:
+        """Answer requests until SIGTERM or SIGINT, then let running ones finish.
+
+        Raises:
+            StartRefused: If the address cannot be listened on.
+        """
+        settings = self.settings
+        self.fill.start()
+        server = ServerSettings(
+            host=settings.host,
+            port=settings.port,
+            connections_max=settings.connections_max,
+            drain_notice_s=settings.drain_notice_s,
+            drain_timeout_s=settings.drain_timeout_s,
+        )
+        Server(self.app, server, self.observer.log, draining=self._drain).run()
+
+    def close(self) -> None:
+        """Commit what is queued, stop the threads, close the ledger, give up the lock."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- what is told to operators ---------------------------------------------------------------------------------
+
+    def not_ready(self) -> Sequence[str]:
+        """Return why no traffic should come just now."""
+        reasons = []
+        if self.draining:
+            reasons.append("the server is shutting down")
+        try:
+            check_reachable(self.ledger)
+        except Unavailable as error:
+            reasons.append(error.message)
+        if not self.settings.ledger_url:
+            free_bytes = shutil.disk_usage(self.settings.data_dir).free
+            if free_bytes < self.settings.disk_free_bytes_min:
+                reasons.append("the disk is almost full")
+        return reasons
+
+    def _drain(self) -> None:
+        self.draining = True
+
+    def _receipt_seen(self, receipt: Receipt) -> None:
+        for outcome in ("accepted", "duplicate", "conflict", "rejected"):
+            self.observer.count_events(outcome, getattr(receipt, outcome))
+
+    def _commit_seen(self, seen: CommitSeen) -> None:
+        self.observer.commit(seen.took_s, seen.events)
+
+    def _ledger_bytes(self) -> int:
+        try:
+            return size_bytes(self.ledger)
+        except Unavailable:
+            return 0
+
+
+def _clock(settings: Settings) -> Clock:
+    if not settings.test_clock_start:
+        return SystemClock()
+    return FrozenClock(parse_instant(settings.test_clock_start, "test_clock_start")[0])
+
+
+def _packaged(name: str) -> str:
+    return files("tallybook.data").joinpath(name).read_text(encoding="utf-8")
+
+
+def _own_text(file: Path | None) -> tuple[str | None, str]:
+    if file is None:
+        return None, ""
+    try:
+        return file.read_text(encoding="utf-8"), str(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartRefused(f"{file}: {error}") from None
+
+
+def _check_hosts(settings: Settings, names: set[str]) -> None:
+    for host, dialect in settings.dialect_hosts.items():
+        if dialect not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise StartRefused(f"dialect_hosts: {host} names the dialect {dialect!r}; there are: {known}")
+
+
+def _lock(data_dir: Path) -> int:
+    """Take the data directory for this process; the lock goes with the descriptor, also when the process is killed."""
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StartRefused(f"{data_dir} is in use by another server; give this one another data_dir") from None
+    return descriptor

@@ -1,0 +1,37 @@
+"""The native surface: all its endpoints as one table."""
+
+from tallybook.web.endpoint import Surface
+from tallybook.web.native import accounts, clock, events, health, keys, limits, meters, plans, resources, usage
+from tallybook.web.observe import Observer
+from tallybook.web.problem import PROBLEM_JSON, ProblemBody, refuse_as_problem
+
+DESCRIPTION = (
+    "Send one event per thing used; ask how much was used, by whom, of what, when. Quantities are exact decimal "
+    "strings, times are RFC 3339 in UTC, spans are half-open. Errors are problems as RFC 9457 writes them."
+)
+
+
+def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool) -> Surface:
+    """Return the native surface; *test_clock* adds the endpoints that move it."""
+    return Surface(
+        name="native",
+        prefix="",
+        title="Tallybook",
+        endpoints=(
+            *events.ENDPOINTS,
+            *usage.ENDPOINTS,
+            *limits.ENDPOINTS,
+            *resources.ENDPOINTS,
+            *accounts.ENDPOINTS,
+            *plans.ENDPOINTS,
+            *meters.ENDPOINTS,
+            *keys.ENDPOINTS,
+            *(clock.ENDPOINTS if test_clock else ()),
+            *health.endpoints(observer, metrics_public=metrics_public),
+        ),
+        refuse=refuse_as_problem,
+        description=DESCRIPTION,
+        error=ProblemBody,
+        error_media=PROBLEM_JSON,
+        key_in_query_refused=True,
+    )
