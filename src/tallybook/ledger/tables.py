@@ -30,75 +30,82 @@ _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 """Text in the order of its bytes, which SQLite has by itself: pages and ties come out the same on both stores."""
 
 
-def _number(name: str, *, primary_key: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, primary_key=primary_key, autoincrement=False)
+def number(name: str, *, primary_key: bool = False, nullable: bool = False) -> Column[int]:
+    """Return a column of 64-bit integers."""
+    return Column(name, BigInteger, nullable=nullable, primary_key=primary_key, autoincrement=False)
 
 
-def _text(name: str, *, primary_key: bool = False) -> Column[str]:
-    return Column(name, _TEXT, nullable=False, primary_key=primary_key)
+def words(name: str, *, primary_key: bool = False, nullable: bool = False) -> Column[str]:
+    """Return a column of text."""
+    return Column(name, _TEXT, nullable=nullable, primary_key=primary_key)
 
 
-ledger_info = Table("ledger_info", metadata, _text("key", primary_key=True), _text("value"))
+def serial(name: str) -> Column[int]:
+    """Return a key that the store numbers by itself."""
+    return Column(name, _SERIAL, primary_key=True, autoincrement=True)
+
+
+ledger_info = Table("ledger_info", metadata, words("key", primary_key=True), words("value"))
 """Facts about the ledger itself, such as which built-in plans it holds."""
 
 lanes = Table(
-    "lanes", metadata, _number("lane", primary_key=True), _number("last_batch_no"), _number("catalogue_version")
+    "lanes", metadata, number("lane", primary_key=True), number("last_batch_no"), number("catalogue_version")
 )
 """One row a lane of group commit; updating it serialises the lane's commits across processes."""
 
 accounts = Table(
     "accounts",
     metadata,
-    Column("account_no", _SERIAL, primary_key=True, autoincrement=True),
+    serial("account_no"),
     Column("account_id", _TEXT, nullable=False, unique=True),
-    Column("name", _TEXT),
-    _text("timezone"),
-    _number("anchor_day"),
-    _text("billing_status"),
-    _number("created_us"),
+    words("name", nullable=True),
+    words("timezone"),
+    number("anchor_day"),
+    words("billing_status"),
+    number("created_us"),
 )
 
 subscriptions = Table(
     "subscriptions",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("starts_us", primary_key=True),
-    _text("plan_name"),
-    _number("plan_version"),
+    number("account_no", primary_key=True),
+    number("starts_us", primary_key=True),
+    words("plan_name"),
+    number("plan_version"),
     sqlite_with_rowid=False,
 )
 
 plans = Table(
     "plans",
     metadata,
-    _text("name", primary_key=True),
-    _number("version", primary_key=True),
-    _text("body"),
-    _number("created_us"),
+    words("name", primary_key=True),
+    number("version", primary_key=True),
+    words("body"),
+    number("created_us"),
     sqlite_with_rowid=False,
 )
 
 api_keys = Table(
     "api_keys",
     metadata,
-    _text("key_id", primary_key=True),
+    words("key_id", primary_key=True),
     Column("token_hash", _TEXT, nullable=False, unique=True),
-    Column("account_no", BigInteger),
-    _text("name"),
-    _text("hint"),
-    _text("scopes"),
-    _number("created_us"),
-    Column("revoked_us", BigInteger),
+    number("account_no", nullable=True),
+    words("name"),
+    words("hint"),
+    words("scopes"),
+    number("created_us"),
+    number("revoked_us", nullable=True),
 )
 
 event_types = Table(
     "event_types",
     metadata,
-    Column("type_no", _SERIAL, primary_key=True, autoincrement=True),
-    _text("type"),
-    _number("generation"),
-    _text("state"),
-    _text("shape"),
+    serial("type_no"),
+    words("type"),
+    number("generation"),
+    words("state"),
+    words("shape"),
     UniqueConstraint("type", "generation"),
 )
 """What rollups are kept of: an event type in one *generation* of its *shape* (JSON);
@@ -107,32 +114,25 @@ event_types = Table(
 fills = Table(
     "fills",
     metadata,
-    _number("type_no", primary_key=True),
-    _number("lane", primary_key=True),
-    _number("upto_batch_no"),
-    _number("done_batch_no"),
+    number("type_no", primary_key=True),
+    number("lane", primary_key=True),
+    number("upto_batch_no"),
+    number("done_batch_no"),
     sqlite_with_rowid=False,
 )
 """How far a new generation has been filled from the raw events that came before it."""
 
-meters = Table(
-    "meters",
-    metadata,
-    Column("meter_no", _SERIAL, primary_key=True, autoincrement=True),
-    Column("name", _TEXT, nullable=False, unique=True),
-    Column("body", _TEXT),
-    _number("created_us"),
-)
-"""Numbers of all meters; *body* only where the meter was added by API."""
+meters = Table("meters", metadata, words("name", primary_key=True), words("body"), number("created_us"))
+"""The meters that were added by API, as the API took them."""
 
 event_keys = Table(
     "event_keys",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("key_hi", primary_key=True),
-    _number("key_lo", primary_key=True),
-    _number("digest"),
-    _number("batch_no"),
+    number("account_no", primary_key=True),
+    number("key_hi", primary_key=True),
+    number("key_lo", primary_key=True),
+    number("digest"),
+    number("batch_no"),
     Column("seq", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -141,9 +141,9 @@ event_keys = Table(
 raw_batches = Table(
     "raw_batches",
     metadata,
-    _number("batch_no", primary_key=True),
-    _number("lane"),
-    _number("received_us"),
+    number("batch_no", primary_key=True),
+    number("lane"),
+    number("received_us"),
     Column("events", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
@@ -152,9 +152,9 @@ raw_batches = Table(
 raw_index = Table(
     "raw_index",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("hour", primary_key=True),
-    _number("batch_no", primary_key=True),
+    number("account_no", primary_key=True),
+    number("hour", primary_key=True),
+    number("batch_no", primary_key=True),
     sqlite_with_rowid=False,
 )
 """Which batches hold events of an account in an hour."""
@@ -162,33 +162,33 @@ raw_index = Table(
 series = Table(
     "series",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("series_no", primary_key=True),
-    _number("type_no"),
-    _text("dims_key"),
-    _text("dims"),
-    _number("created_hour"),
+    number("account_no", primary_key=True),
+    number("series_no", primary_key=True),
+    number("type_no"),
+    words("dims_key"),
+    words("dims"),
+    number("created_hour"),
     UniqueConstraint("account_no", "type_no", "dims_key"),
     sqlite_with_rowid=False,
 )
 """One combination of dimension values; *dims* is a JSON object, *dims_key* its 128-bit hash."""
 
 
-def _slot(number: int) -> list[Column[int]]:
-    return [_number(f"{name}_{number}") for name in ("count", "giga", "unit", "nano")]
+def _slot(place: int) -> list[Column[int]]:
+    return [number(f"{name}_{place}") for name in ("count", "giga", "unit", "nano")]
 
 
 rollups = Table(
     "rollups",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("type_no", primary_key=True),
+    number("account_no", primary_key=True),
+    number("type_no", primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
-    _number("bucket", primary_key=True),
-    _number("series_no", primary_key=True),
+    number("bucket", primary_key=True),
+    number("series_no", primary_key=True),
     Column("part", SmallInteger, primary_key=True, autoincrement=False),
-    _number("events"),
-    *(column for number in range(1, SLOTS + 1) for column in _slot(number)),
+    number("events"),
+    *(column for place in range(1, SLOTS + 1) for column in _slot(place)),
     sqlite_with_rowid=False,
 )
 """The partial aggregates: per slot, how many events carried the field and their sum in limbs."""
@@ -196,13 +196,13 @@ rollups = Table(
 marks = Table(
     "marks",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("type_no", primary_key=True),
+    number("account_no", primary_key=True),
+    number("type_no", primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
-    _number("bucket", primary_key=True),
-    _number("series_no", primary_key=True),
+    number("bucket", primary_key=True),
+    number("series_no", primary_key=True),
     Column("place", SmallInteger, primary_key=True, autoincrement=False),
-    _text("mark"),
+    words("mark"),
     sqlite_with_rowid=False,
 )
 """Minimum, maximum and last values, as text that sorts like the value (see core.aggregate); *place* is in the shape."""
@@ -210,14 +210,14 @@ marks = Table(
 uniques = Table(
     "uniques",
     metadata,
-    _number("account_no", primary_key=True),
-    _number("type_no", primary_key=True),
+    number("account_no", primary_key=True),
+    number("type_no", primary_key=True),
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
-    _number("bucket", primary_key=True),
-    _number("series_no", primary_key=True),
+    number("bucket", primary_key=True),
+    number("series_no", primary_key=True),
     Column("place", SmallInteger, primary_key=True, autoincrement=False),
-    _number("value_hi", primary_key=True),
-    _number("value_lo", primary_key=True),
+    number("value_hi", primary_key=True),
+    number("value_lo", primary_key=True),
     sqlite_with_rowid=False,
 )
 """The distinct values (128-bit hashes) that a unique meter saw in a bucket."""
@@ -225,11 +225,11 @@ uniques = Table(
 labels = Table(
     "labels",
     metadata,
-    _number("account_no", primary_key=True),
-    _text("dimension", primary_key=True),
-    _text("value", primary_key=True),
-    _text("name"),
-    _number("seen_us"),
+    number("account_no", primary_key=True),
+    words("dimension", primary_key=True),
+    words("value", primary_key=True),
+    words("name"),
+    number("seen_us"),
     sqlite_with_rowid=False,
 )
 """The latest seen name of a dimension's value, such as the name of an agent."""
@@ -237,18 +237,18 @@ labels = Table(
 resources = Table(
     "resources",
     metadata,
-    _number("account_no", primary_key=True),
-    _text("kind", primary_key=True),
-    _text("resource_id", primary_key=True),
-    Column("name", _TEXT),
-    _number("name_us"),
-    _number("shared"),
-    _number("shared_us"),
-    _number("active"),
-    _number("active_us"),
-    _number("live"),
-    _number("life_us"),
-    Column("created_us", BigInteger),
+    number("account_no", primary_key=True),
+    words("kind", primary_key=True),
+    words("resource_id", primary_key=True),
+    words("name", nullable=True),
+    number("name_us"),
+    number("shared"),
+    number("shared_us"),
+    number("active"),
+    number("active_us"),
+    number("live"),
+    number("life_us"),
+    number("created_us", nullable=True),
     sqlite_with_rowid=False,
 )
 """Inventory: the newest word by event time on each attribute; *created_us* is null while no creation was seen."""

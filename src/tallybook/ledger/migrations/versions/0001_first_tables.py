@@ -92,12 +92,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "meters",
-        serial("meter_no"),
         text("name"),
-        text("body", nullable=True),
+        text("body"),
         number("created_us"),
-        sa.PrimaryKeyConstraint("meter_no"),
-        sa.UniqueConstraint("name"),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "event_keys",

@@ -1,0 +1,103 @@
+"""What an admission may do inside the transaction of its account's lane: read what is true, write what it decides.
+
+Within a lane's transaction nobody else changes the account: what was read stays true until the commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from tallybook.core.hold import Hold
+from tallybook.core.lease import Lease
+from tallybook.core.ports import Pending, UsageSnapshot, Verdict
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that was given under an Idempotency-Key, and the digest of the request it answered."""
+
+    digest: str
+    status: int
+    body: bytes
+
+
+class Desk(Protocol):
+    """One lane's transaction, as admissions see it."""
+
+    @property
+    def snapshot(self) -> UsageSnapshot:
+        """Usage as it is with all that this transaction wrote."""
+        ...
+
+    def write(self, pending: Sequence[Pending]) -> list[Verdict]:
+        """Count events in this transaction."""
+        ...
+
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
+        """Return what live reservations hold, in nanos, by (limit, value)."""
+        ...
+
+    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
+        """Return when the first live reservation on a limit expires."""
+        ...
+
+    def holds_live(self, account_no: int, now_us: int) -> int:
+        """Return how many reservations of the account are live."""
+        ...
+
+    def find_hold(self, account_no: int, hold_id: str) -> Hold | None:
+        """Return a reservation, settled or not."""
+        ...
+
+    def put_hold(self, account_no: int, hold: Hold, now_us: int) -> None:
+        """Keep a new reservation."""
+        ...
+
+    def settle_hold(self, account_no: int, hold: Hold) -> None:
+        """Give back what a reservation holds; its state says how it ended."""
+        ...
+
+    def leases_live(self, account_no: int, limit: str, now_us: int) -> list[Lease]:
+        """Return the live leases of a limit."""
+        ...
+
+    def find_lease(self, account_no: int, lease_id: str) -> Lease | None:
+        """Return a lease, ended or not."""
+        ...
+
+    def put_lease(self, account_no: int, lease: Lease) -> None:
+        """Keep a new lease, or what became of a known one."""
+        ...
+
+    def billed_call(self, account_no: int, call_id: str) -> str | None:
+        """Return the call event that was written when a lease met its deadline, while no real one has come."""
+        ...
+
+    def set_billed(self, account_no: int, lease_id: str, event: str | None) -> None:
+        """Note the call event that a lease's deadline wrote, or that a real one took its place."""
+        ...
+
+    def answered(self, account_no: int, key: str) -> Answered | None:
+        """Return the answer that was given under an Idempotency-Key."""
+        ...
+
+    def remember(self, account_no: int, key: str, answer: Answered, now_us: int) -> None:
+        """Keep the answer given under an Idempotency-Key."""
+        ...
+
+    def tell(self, account_no: int, event_type: str, body: Mapping[str, object], now_us: int) -> None:
+        """Put a message into the outbox."""
+        ...
+
+
+class Action(Protocol[T_co]):
+    """Something to decide inside a lane's transaction.
+
+    It may raise a TallybookError to refuse, only before it has written anything.
+    """
+
+    def __call__(self, desk: Desk) -> T_co:
+        """Decide, and write what was decided."""
+        ...
