@@ -18,11 +18,12 @@ INSTANT_MAX_US = (datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microse
 """Queries and events stay inside [1970, 2200): far from every overflow of calendar arithmetic."""
 
 _RFC3339 = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<minute>\d\d:\d\d):(?P<second>\d\d)(?P<fraction>\.\d{1,12})?"
-    r"(?P<offset>[Zz]|[+-]\d\d:\d\d)?",
+    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<minute>(?:[01]\d|2[0-3]):\d\d):(?P<second>\d\d)(?P<fraction>\.\d{1,12})?"
+    r"(?P<offset>[Zz]|[+-]\d\d:[0-5]\d)?",
     re.ASCII,
 )
 _USUAL_TAIL = frozenset(".Z")
+_BARE_POINT_CHARS = len("2026-03-01T12:00:00.Z")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -38,16 +39,29 @@ def parse_event_time(text: object, pointer: str) -> int:
     if not isinstance(text, str):
         raise FieldInvalid("must be an RFC 3339 string", pointer=pointer)
     try:
-        usual = text[-1:] == "Z" and text[4:17:3] == "--T::" and text[19:20] in _USUAL_TAIL and text[17:19] != "60"
-        moment = datetime.fromisoformat(text) if usual else _parse_slowly(text, naive_is_utc=False)
+        moment = datetime.fromisoformat(text) if _is_usual(text) else _parse_slowly(text, naive_is_utc=False)
     except _NeedsOffset:
-        raise FieldInvalid("must carry an offset such as Z or +02:00", pointer=pointer, reason="timestamp-needs-offset") from None
+        raise FieldInvalid(
+            "must carry an offset such as Z or +02:00", pointer=pointer, reason="timestamp-needs-offset"
+        ) from None
     except ValueError:
         raise FieldInvalid("must be an RFC 3339 instant such as 2026-03-01T12:00:00Z", pointer=pointer) from None
     instant_us = (moment - EPOCH) // timedelta(microseconds=1)
     if not 0 <= instant_us < INSTANT_MAX_US:
         raise FieldInvalid("must lie between 1970 and 2200", pointer=pointer)
     return instant_us
+
+
+def _is_usual(text: str) -> bool:
+    """Whether *text* has the form in which the standard library, and RFC 3339, read the same: most have."""
+    return (
+        text[-1:] == "Z"
+        and text[4:17:3] == "--T::"
+        and text[19:20] in _USUAL_TAIL
+        and len(text) != _BARE_POINT_CHARS
+        and text[17:19] != "60"
+        and text[11:13] != "24"
+    )
 
 
 class _NeedsOffset(ValueError):
@@ -89,7 +103,8 @@ def parse_instant(text: str, parameter: str, *, naive_is_utc: bool = False) -> t
         instant_us = (moment - EPOCH) // timedelta(microseconds=1)
     except _NeedsOffset:
         raise RangeInvalid(
-            f"{parameter} must carry an offset such as Z or %2B02:00 (a raw + is a space in a query)", parameter=parameter
+            f"{parameter} must carry an offset such as Z or %2B02:00 (a raw + is a space in a query)",
+            parameter=parameter,
         ) from None
     except (ValueError, OverflowError):
         raise RangeInvalid(

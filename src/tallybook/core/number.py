@@ -47,7 +47,7 @@ def _from_decimal(value: Decimal, pointer: str) -> int:
     if not value.is_finite() or value.adjusted() > _ADJUSTED_MAX:
         raise QuantityInvalid(f"must be at most {QUANTITY_MAX} in size", pointer=pointer)
     nanos = int(value.scaleb(PLACES_MAX, _WIDE))
-    # Compared with the value itself: scaling rounds what has more digits than its context, or a vast exponent, silently.
+    # Compared with the value itself: scaling silently rounds what has too many digits or a vast exponent.
     if Decimal(nanos).scaleb(-PLACES_MAX, _WIDE) != value:
         raise QuantityInvalid(f"must have at most {PLACES_MAX} decimal places", pointer=pointer)
     return nanos
