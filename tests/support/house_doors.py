@@ -44,12 +44,14 @@ CORE_ORDER = (
     "price",
     "view",
     "plan",
+    "hold",
     "lease",
     "bill",
     "alert",
     "webhook",
     "ports",
     "intake",
+    "desk",
 )
 """A file of core imports only files that stand before it here."""
 
