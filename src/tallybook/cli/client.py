@@ -65,7 +65,7 @@ class Server:
             raise self._away(error) from None
         except httpx.InvalidURL:
             raise ServerAway(f"{self._url!r} is no URL such as http://127.0.0.1:8080") from None
-        return _read(answer)
+        return read_answer(answer)
 
     def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> object:
         """Post *body*, which may be sent twice, and return the JSON of the answer, whatever its status says of it.
@@ -84,7 +84,7 @@ class Server:
                 failure = self._away(error)
             else:
                 if answer.status_code not in _BUSY:
-                    return _read(answer)
+                    return read_answer(answer)
                 failure = ServerRefused(_reason(answer), status=answer.status_code)
                 wait_s = max(wait_s, _retry_after_s(answer))
             if attempt + 1 < TRIES_MAX:
@@ -96,7 +96,12 @@ class Server:
         return ServerAway(f"{self._url} cannot be reached ({reason}); is the server running, and the URL right?")
 
 
-def _read(answer: httpx.Response) -> object:
+def read_answer(answer: httpx.Response) -> object:
+    """Return the JSON of an answer, None where it has none.
+
+    Raises:
+        ServerRefused: If the answer is a refusal, or no JSON.
+    """
     if answer.status_code >= 400:
         raise ServerRefused(_reason(answer), status=answer.status_code)
     if not answer.content:

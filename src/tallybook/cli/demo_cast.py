@@ -143,7 +143,7 @@ CUSTOMERS: tuple[Customer, ...] = (
         dialect="wontopos",
         things=(
             Thing("api_subscription", "api_1a2b3c4d", "Global Payments API"),
-            Thing("api_subscription", "api_5e6f7a8b", "Geocoding API"),
+            Thing("api_subscription", "api_5e6f7g8h", "Geocoding API"),
             Thing("api_subscription", "api_9c0d1e2f", "Document Scan API", first=140),
             Thing("api_subscription", "api_3a4b5c6d", "Weather API", first=300),
         ),
@@ -156,7 +156,7 @@ CUSTOMERS: tuple[Customer, ...] = (
                 4,
                 (("POST", "/payments"), ("GET", "/payments"), ("POST", "/refunds"), ("GET", "/balance")),
             ),
-            Api("api_5e6f7a8b", "Geocoding API", 80, 120, 14, (("GET", "/geocode"), ("GET", "/reverse"))),
+            Api("api_5e6f7g8h", "Geocoding API", 80, 120, 14, (("GET", "/geocode"), ("GET", "/reverse"))),
             Api("api_9c0d1e2f", "Document Scan API", 35, 640, 25, (("POST", "/scans"), ("GET", "/scans"))),
         ),
     ),

@@ -9,8 +9,9 @@ from tallybook.cli.client import Server
 from tallybook.cli.importing.load import BATCHES_UNDER_WAY_MAX
 from tallybook.cli.importing.mapping import Event
 from tallybook.core.event import encode_lines
+from tallybook.core.intake import Receipt
 from tallybook.core.key import Caller
-from tallybook.flows.ingest import Ingest, Receipt
+from tallybook.flows.ingest import Ingest
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 """Unpacked size of one request: below the 4 MiB that a server takes by default."""

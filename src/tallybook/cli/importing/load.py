@@ -16,7 +16,7 @@ from tallybook.cli.importing.rejects import Reject, Rejects
 from tallybook.cli.importing.rows import Row
 from tallybook.core.errors import TallybookError
 from tallybook.core.event import ERRORS_SHOWN_MAX, Outcome
-from tallybook.flows.ingest import Receipt
+from tallybook.core.intake import Receipt
 
 BATCH_EVENTS = 2_000
 BATCHES_UNDER_WAY_MAX = 4

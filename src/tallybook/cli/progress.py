@@ -1,4 +1,4 @@
-"""What an import shows while it runs: a bar with rate and time left on a terminal, else a line every few seconds."""
+"""What long work shows while it runs: a bar with rate and time left on a terminal, else a line every few seconds."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,0 +1,79 @@
+"""All commands as one program: every expected failure is one line on stderr and an exit code, never a traceback."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from tallybook.cli.accounts import accounts
+from tallybook.cli.demo import demo
+from tallybook.cli.get import get
+from tallybook.cli.import_ import import_
+from tallybook.cli.keys import keys
+from tallybook.cli.meters import meters
+from tallybook.cli.outcome import Exit, complain
+from tallybook.cli.plans import plans
+from tallybook.cli.serve import serve
+from tallybook.cli.version import version
+from tallybook.core.errors import TallybookError
+
+app = typer.Typer(
+    name="tallybook",
+    help="The book of record for usage: exact metering, limits, cost and alerts, self-hosted.",
+    no_args_is_help=True,
+    context_settings={"max_content_width": 110},
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(demo)
+app.command("import")(import_)
+app.command()(get)
+app.add_typer(keys, name="keys")
+app.add_typer(accounts, name="accounts")
+app.add_typer(meters, name="meters")
+app.add_typer(plans, name="plans")
+app.command()(version)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        ended = command.main(
+            args=None if arguments is None else list(arguments), prog_name="tallybook", standalone_mode=False
+        )
+    except TallybookError as error:
+        complain(_in_one_line(error))
+        return Exit.FAILED
+    except typer.TyperException as error:
+        return _misused(error)
+    except (typer.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return Exit.INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        complain(f"{place}{error.strerror or error}")
+        return Exit.FAILED
+    return ended if isinstance(ended, int) else Exit.OK
+
+
+def _in_one_line(error: TallybookError) -> str:
+    """Return the message with the place it is about, and every further fault where there are several."""
+    place = error.pointer or error.parameter
+    if place and place.lstrip("/") not in error.message:
+        return f"{place.lstrip('/')}: {error.message}"
+    return error.message
+
+
+def _misused(error: typer.TyperException) -> int:
+    """Answer a command line that is wrong; without any command, the help is the answer."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message().strip()
+    if "\n" in message:
+        print(message, file=sys.stderr)
+    else:
+        path = context.command_path if context is not None else "tallybook"
+        complain(f"{message.rstrip('.')}; see {path} --help")
+    return Exit.USAGE

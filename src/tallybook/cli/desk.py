@@ -1,0 +1,91 @@
+"""Where the operator's commands ask: a running server, or the house of a data directory, both in the native API's JSON.
+
+A data directory is asked without its lock, so a running server is not in the way.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import quote
+
+import httpx
+
+from tallybook.cli.client import Server, read_answer
+from tallybook.cli.options import check_place, read_settings
+from tallybook.cli.rooms import OPERATOR, opened_house
+from tallybook.house import House
+
+Json = dict[str, object]
+PAGES_MAX = 10_000
+_PAGE = "1000"
+
+
+class Desk(Protocol):
+    """Answers one request of the native API."""
+
+    def ask(self, method: str, path: str, body: object = None, query: Mapping[str, str] | None = None) -> object:
+        """Return the JSON of the answer, None where it has none; a refusal is a TallybookError."""
+        ...
+
+
+class HouseDesk:
+    """A house in this process, asked as its operator: who may open the directory may do everything in it."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._token = house.access.lend(OPERATOR)
+
+    def ask(self, method: str, path: str, body: object = None, query: Mapping[str, str] | None = None) -> object:
+        """Answer the request in this process."""
+        return read_answer(asyncio.run(self._ask(method, path, body, query)))
+
+    async def _ask(self, method: str, path: str, body: object, query: Mapping[str, str] | None) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.house.app)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://tallybook.invalid", headers=headers
+        ) as client:
+            return await client.request(method, path, json=body, params=query)
+
+
+@contextmanager
+def opened_desk(
+    data: Path | None, ledger: str | None, config: Path | None, *, url: str | None, key: str | None
+) -> Iterator[Desk]:
+    """Open the desk that the options name."""
+    check_place(data, ledger, url)
+    if url is not None:
+        server = Server(url, key)
+        try:
+            yield server
+        finally:
+            server.close()
+    else:
+        with opened_house(read_settings(config, {"data_dir": data, "ledger_url": ledger})) as house:
+            yield HouseDesk(house)
+
+
+def ask_object(desk: Desk, method: str, path: str, body: object = None) -> Json:
+    """Ask for something that is a JSON object."""
+    return cast("Json", desk.ask(method, path, body))
+
+
+def ask_pages(desk: Desk, path: str, items: str, query: Mapping[str, str] | None = None) -> Sequence[Json]:
+    """Return everything of a list that comes in pages."""
+    found: list[Json] = []
+    asked = {**(query or {}), "limit": _PAGE}
+    for _ in range(PAGES_MAX):
+        page = cast("Json", desk.ask("GET", path, query=asked))
+        found += cast("list[Json]", page[items])
+        cursor = page.get("next_cursor")
+        if not cursor:
+            break
+        asked["cursor"] = str(cursor)
+    return found
+
+
+def path_part(text: str) -> str:
+    """Return *text* as one part of a path."""
+    return quote(text, safe="")
