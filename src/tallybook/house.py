@@ -250,7 +250,7 @@ def _clock(settings: Settings) -> Clock:
 
 
 def _packaged(name: str) -> str:
-    return files("tallybook.data").joinpath(name).read_text(encoding="utf-8")
+    return files("tallybook").joinpath("data", name).read_text(encoding="utf-8")
 
 
 def _own_text(file: Path | None) -> tuple[str | None, str]:

@@ -1,0 +1,15 @@
+"""What every test of the web room may ask for: a client on a house of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.client import Desk, open_desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A house at 2026-03-15T12:00:00Z without accounts, and its operator's key."""
+    with open_desk(tmp_path) as opened:
+        yield opened

@@ -1,0 +1,64 @@
+"""Every operation of every surface, as requests that a test can send: the matrices are made of the endpoint tables."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tallybook.core.key import SCOPES
+from tallybook.web.dialects import DIALECTS
+from tallybook.web.endpoint import ACCOUNT_HEADER, AccountOf, Endpoint, Surface
+from tallybook.web.native.surface import native_surface
+from tallybook.web.observe import Observer
+from tests.support.client import Desk
+
+NATIVE = native_surface(Observer(), metrics_public=False, test_clock=True)
+SURFACES = (NATIVE, *DIALECTS)
+
+PATH_VALUES = {
+    "account_id": "acme",
+    "api_id": "api_1",
+    "key_id": "key_none",
+    "kind": "agent",
+    "name": "default",
+    "resource_id": "agent-7",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One endpoint of one surface."""
+
+    surface: Surface
+    endpoint: Endpoint
+
+    def __str__(self) -> str:
+        return f"{self.surface.name} {self.endpoint.name}"
+
+    def path(self, **values: str) -> str:
+        """Return the path with its parameters filled in."""
+        known = {**PATH_VALUES, **values}
+        return self.surface.prefix + re.sub(r"\{(\w+)\}", lambda found: known[found[1]], self.endpoint.path)
+
+    def send(self, desk: Desk, key: str | None, *, query: str | None = None, **values: str) -> httpx.Response:
+        """Send the example request of the operation."""
+        query = self.endpoint.query_example if query is None else query
+        more: dict[str, Any] = {}
+        if self.endpoint.body_example is not None:
+            more["json"] = self.endpoint.body_example
+        address = self.path(**values) + (f"?{query}" if query else "")
+        return desk.ask(self.endpoint.method, address, key, headers=self.account_header(desk, key), **more)
+
+    def account_header(self, desk: Desk, key: str | None) -> Mapping[str, str]:
+        """Return the header that an operator's key needs where the key itself names no account."""
+        needed = self.endpoint.account is AccountOf.KEY and key == desk.operator
+        return {ACCOUNT_HEADER: PATH_VALUES["account_id"]} if needed else {}
+
+
+OPERATIONS = [Operation(surface, endpoint) for surface in SURFACES for endpoint in surface.endpoints]
+KEYED = [operation for operation in OPERATIONS if operation.endpoint.scope is not None]
+OF_ACCOUNTS = [operation for operation in KEYED if not operation.endpoint.operator_only]
+
+SCOPE_SETS = [frozenset({scope}) for scope in SCOPES]
