@@ -5,13 +5,11 @@ Within a lane's transaction nobody else changes the account: what was read stays
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from tallybook.core.hold import Hold
 from tallybook.core.lease import Lease
-from tallybook.core.ports import Pending, UsageSnapshot, Verdict
-
-T_co = TypeVar("T_co", covariant=True)
+from tallybook.core.ports import Group, Pending, UsageSnapshot, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +90,22 @@ class Desk(Protocol):
         ...
 
 
-class Action(Protocol[T_co]):
-    """Something to decide inside a lane's transaction.
+class Errand(Protocol):
+    """Something to decide inside a lane's transaction; it keeps its own outcome."""
 
-    It may raise a TallybookError to refuse, only before it has written anything.
-    """
+    def run(self, desk: Desk) -> None:
+        """Decide, and write what was decided; refuse only before anything was written."""
+        ...
 
-    def __call__(self, desk: Desk) -> T_co:
-        """Decide, and write what was decided."""
+
+class LaneWriter(Protocol):
+    """Writes for one lane: groups of events, then the errands of admission, in one transaction."""
+
+    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
+        """Write *group*, run *errands* in their order, and say what became of each event.
+
+        Raises:
+            SchemeOutdated: If a meter was added meanwhile; nothing was written.
+            Unavailable: If the store is full, locked or away; nothing was written.
+        """
         ...

@@ -68,14 +68,6 @@ class Group:
         return self.scheme.foldable(type_no)
 
 
-class EventWriter(Protocol):
-    """Writes groups of events, each in one transaction; one writer belongs to one lane."""
-
-    def commit(self, group: Group) -> list[Verdict]:
-        """Write *group*; raises SchemeOutdated or Unavailable with nothing written."""
-        ...
-
-
 # --- the scheme -------------------------------------------------------------------------------------------------------
 
 

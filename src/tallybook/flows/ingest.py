@@ -12,19 +12,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from tallybook.core.clock import Clock
+from tallybook.core.desk import Desk, LaneWriter
 from tallybook.core.errors import Forbidden, TallybookError, Unavailable
 from tallybook.core.event import Admission, Outcome
 from tallybook.core.intake import Prepared, Receipt, read_again, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
-from tallybook.core.ports import EventWriter, Group, Pending, SchemeOutdated, Verdict
+from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
 from tallybook.core.scheme import Scheme
+
+_T = TypeVar("_T")
 
 QUEUE_EVENTS_MAX = 200_000
 GROUP_EVENTS_MAX = 20_000
 RETRY_AFTER_S = 1
+
 
 class SchemeSource(Protocol):
     """Where the scheme in force comes from."""
@@ -55,7 +59,7 @@ class Ingest:
 
     def __init__(
         self,
-        writers: Sequence[EventWriter],
+        writers: Sequence[LaneWriter],
         schemes: SchemeSource,
         clock: Clock,
         *,
@@ -119,6 +123,21 @@ class Ingest:
         """Prepare, submit and wait."""
         return self.submit(self.prepare(events, caller, backfill=backfill)).result()
 
+    def act(self, account_id: str, action: Callable[[Desk], _T]) -> "Future[_T]":
+        """Run *action* inside the next transaction of the account's lane, after the events that queue before it.
+
+        The future is done when what the action wrote is durable; it fails with what the action raised to refuse, or
+        with Unavailable.
+
+        Raises:
+            Unavailable: If the queue is full or closed.
+        """
+        lane = self._lanes[self._lane_of(account_id)]
+        lane.check_room(1)
+        errand = _Errand(action)
+        lane.put(errand)
+        return errand.done
+
     def close(self) -> None:
         """Commit what is queued, then stop; later submissions are refused."""
         for lane in self._lanes:
@@ -171,12 +190,35 @@ class _Ticket:
         self.pending = [read_again(pending, scheme) for pending in self.pending]
 
 
+class _Errand(Generic[_T]):
+    """An admission on its way through a lane."""
+
+    def __init__(self, action: Callable[[Desk], _T]) -> None:
+        self._action = action
+        self._outcome: tuple[_T] | TallybookError | None = None
+        self.done: Future[_T] = Future()
+
+    def run(self, desk: Desk) -> None:
+        """Decide; a refusal is kept, for others of the same transaction go on."""
+        try:
+            self._outcome = (self._action(desk),)
+        except TallybookError as refusal:
+            self._outcome = refusal
+
+    def finish(self) -> None:
+        """Tell whoever waits, once what was written is durable."""
+        if isinstance(self._outcome, tuple):
+            self.done.set_result(self._outcome[0])
+        else:
+            self.done.set_exception(self._outcome)
+
+
 class _Lane:
     """A queue and the thread that commits it."""
 
     def __init__(
         self,
-        writer: EventWriter,
+        writer: LaneWriter,
         schemes: SchemeSource,
         clock: Clock,
         queue_events_max: int,
@@ -187,7 +229,7 @@ class _Lane:
         self._clock = clock
         self._queue_events_max = queue_events_max
         self._seen = seen
-        self._tickets: deque[_Ticket] = deque()
+        self._waiting: deque[_Ticket | _Errand[Any]] = deque()
         self._room = threading.Condition()
         self._closed = False
         self.queued = 0
@@ -201,14 +243,14 @@ class _Lane:
             if self.queued and self.queued + events > self._queue_events_max:
                 raise Unavailable("the ingest queue is full; send the events again", retry_after_s=RETRY_AFTER_S)
 
-    def put(self, ticket: _Ticket) -> None:
+    def put(self, item: "_Ticket | _Errand[Any]") -> None:
         with self._room:
             if not self._closed:
-                self._tickets.append(ticket)
-                self.queued += len(ticket.pending)
+                self._waiting.append(item)
+                self.queued += _size(item)
                 self._room.notify()
                 return
-        ticket.done.set_exception(Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S))
+        item.done.set_exception(Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S))
 
     def close(self) -> None:
         with self._room:
@@ -220,48 +262,54 @@ class _Lane:
         while group := self._take():
             try:
                 self._commit(group)
-            except Exception as error:  # noqa: BLE001 # edge: a lane outlives any one commit
+            except Exception as error:  # edge: a lane outlives any one commit
                 failure = error if isinstance(error, TallybookError) else _failed(error)
-                for ticket in group:
-                    ticket.done.set_exception(failure)
+                for item in group:
+                    item.done.set_exception(failure)
 
-    def _take(self) -> list[_Ticket]:
-        """Wait for tickets; return as many as one commit takes, none when the lane is closed and empty."""
+    def _take(self) -> "list[_Ticket | _Errand[Any]]":
+        """Wait for work; return as much as one commit takes, nothing when the lane is closed and empty."""
         with self._room:
-            while not self._tickets and not self._closed:
+            while not self._waiting and not self._closed:
                 self._room.wait()
-            group: list[_Ticket] = []
-            events = 0
-            while self._tickets and (not group or events + len(self._tickets[0].pending) <= GROUP_EVENTS_MAX):
-                ticket = self._tickets.popleft()
-                events += len(ticket.pending)
-                group.append(ticket)
-            self.queued -= events
+            group: list[_Ticket | _Errand[Any]] = []
+            size = 0
+            while self._waiting and (not group or size + _size(self._waiting[0]) <= GROUP_EVENTS_MAX):
+                item = self._waiting.popleft()
+                size += _size(item)
+                group.append(item)
+            self.queued -= size
             return group
 
-    def _commit(self, group: list[_Ticket]) -> None:
+    def _commit(self, group: "list[_Ticket | _Errand[Any]]") -> None:
         started_s = time.perf_counter()
-        scheme = self._schemes.scheme
-        while True:
-            for ticket in group:
-                if ticket.scheme.version != scheme.version:
-                    ticket.read_again(scheme)
-            pending = [item for ticket in group for item in ticket.pending]
-            try:
-                verdicts = self._writer.commit(Group(pending, self._clock.now_us(), scheme))
-                break
-            except SchemeOutdated:
-                scheme = self._schemes.refresh()
+        tickets = [item for item in group if isinstance(item, _Ticket)]
+        errands = [item for item in group if isinstance(item, _Errand)]
+        verdicts = self._write(tickets, errands)
         self._tell(verdicts, time.perf_counter() - started_s)
         start = 0
-        for ticket in group:
+        for ticket in tickets:
             end = start + len(ticket.pending)
             indexes = [item.event.index for item in ticket.pending]
             ticket.done.set_result(list(zip(indexes, verdicts[start:end], strict=True)))
             start = end
+        for errand in errands:
+            errand.finish()
+
+    def _write(self, tickets: list[_Ticket], errands: "list[_Errand[Any]]") -> list[Verdict]:
+        scheme = self._schemes.scheme
+        while True:
+            for ticket in tickets:
+                if ticket.scheme.version != scheme.version:
+                    ticket.read_again(scheme)
+            pending = [item for ticket in tickets for item in ticket.pending]
+            try:
+                return self._writer.commit(Group(pending, self._clock.now_us(), scheme), errands)
+            except SchemeOutdated:
+                scheme = self._schemes.refresh()
 
     def _tell(self, verdicts: Sequence[Verdict], took_s: float) -> None:
-        if self._seen is None:
+        if self._seen is None or not verdicts:
             return
         outcomes = [verdict.outcome for verdict in verdicts]
         self._seen(
@@ -273,6 +321,10 @@ class _Lane:
                 took_s=took_s,
             )
         )
+
+
+def _size(item: "_Ticket | _Errand[Any]") -> int:
+    return len(item.pending) if isinstance(item, _Ticket) else 1
 
 
 def _failed(error: Exception) -> Unavailable:

@@ -61,14 +61,18 @@ class Measure:
             ParameterInvalid: For a dimension that the meter does not have.
             Conflict: For a meter that is still being filled.
         """
+        with self._store.snapshot() as snapshot:
+            return self.ask_in(snapshot, account, questions)
+
+    def ask_in(self, snapshot: UsageSnapshot, account: Account, questions: Sequence[Question]) -> list[Answer]:
+        """Answer *questions* as `ask` does, from a snapshot that is open already."""
         scheme = self.scheme
         views = [make_view(scheme, question) for question in questions]
         covers: dict[int, Cover] = {}
         tasks = [task for view in views for task in self._tasks(account, view, covers)]
-        with self._store.snapshot() as snapshot:
-            reading = _Reading(snapshot, scheme, account)
-            reading.add_rollups(tasks)
-            reading.add_edges(tasks)
+        reading = _Reading(snapshot, scheme, account)
+        reading.add_rollups(tasks)
+        reading.add_edges(tasks)
         return [view.answer() for view in views]
 
     def _tasks(self, account: Account, view: View, covers: dict[int, Cover]) -> "list[_Task]":

@@ -5,21 +5,25 @@ lane, one commit after the other, so no two commits ever wait for each other's r
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import zstandard
 from sqlalchemy import Connection, insert, text
 
 from tallybook.core.aggregate import Tally
+from tallybook.core.desk import Errand
 from tallybook.core.event import Outcome, encode_lines
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
+from tallybook.ledger.desk import LaneDesk
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.tables import LANES_MAX, raw_batches
+from tallybook.ledger.usage import Snapshot
 
 ZSTD_LEVEL = 1
 
@@ -35,8 +39,8 @@ class Committer:
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
 
-    def commit(self, group: Group) -> list[Verdict]:
-        """Write *group* and return, in its order, what became of each event.
+    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
+        """Write *group*, then run *errands*; return, in the group's order, what became of each event.
 
         Raises:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
@@ -44,7 +48,10 @@ class Committer:
         """
         try:
             with self._ledger.writing() as connection:
-                verdicts = self._write(connection, group)
+                self._enter(connection, group)
+                verdicts = self._write(connection, group) if group.pending else []
+                for errand in errands:
+                    errand.run(self._desk(connection, group))
         except BaseException:
             self._numbers.forget_new()
             raise
@@ -52,7 +59,7 @@ class Committer:
         return verdicts
 
     def _write(self, connection: Connection, group: Group) -> list[Verdict]:
-        batch_no = self._next_batch(connection, group)
+        batch_no = self._next_batch(connection)
         wanted = {pending.event.account_id for pending in group.pending}
         numbers = accounts.resolve(connection, wanted, group.received_us, create=self._auto_create)
         verdicts = self._claim(connection, group.pending, numbers, batch_no)
@@ -74,11 +81,20 @@ class Committer:
             _note_folded(group.pending, verdicts, folded)
         return verdicts
 
-    def _next_batch(self, connection: Connection, group: Group) -> int:
-        row = connection.execute(self._sql.next_batch, {"lane": self._lane}).one()
-        if row.catalogue_version != group.scheme_version:
+    def _enter(self, connection: Connection, group: Group) -> None:
+        """Hold the lane until the transaction ends; refuse events that were read by another scheme."""
+        if connection.scalar(self._sql.enter, {"lane": self._lane}) != group.scheme_version:
             raise SchemeOutdated
-        return int(row.last_batch_no) * LANES_MAX + self._lane
+
+    def _desk(self, connection: Connection, group: Group) -> LaneDesk:
+        def write(pending: Sequence[Pending]) -> list[Verdict]:
+            return self._write(connection, replace(group, pending=pending))
+
+        return LaneDesk(connection, Snapshot(connection, sqlite=self._ledger.is_sqlite), write)
+
+    def _next_batch(self, connection: Connection) -> int:
+        counter = connection.scalar(self._sql.next_batch, {"lane": self._lane})
+        return int(counter or 0) * LANES_MAX + self._lane
 
     def _claim(
         self, connection: Connection, pending: Sequence[Pending], numbers: dict[AccountId, int], batch_no: int
@@ -164,8 +180,10 @@ class _Statements:
         keys = source(*[(n, _BIGINT) for n in ("account_no", "key_hi", "key_lo", "seq", "digest")])
         self.next_batch = text(
             "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane"
-            " RETURNING last_batch_no, catalogue_version"
+            " RETURNING last_batch_no"
         )
+        lock = "" if sqlite else " FOR UPDATE"
+        self.enter = text(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
         self.claim = text(
             "INSERT INTO event_keys (account_no, key_hi, key_lo, digest, batch_no, seq)"
             f" SELECT account_no, key_hi, key_lo, digest, :batch_no, seq FROM ({keys}) s WHERE true"
