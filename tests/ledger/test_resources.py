@@ -1,7 +1,6 @@
 """The inventory in the ledger is what its words say together, whatever their order, grouping and repetition."""
 
 import random
-from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,7 +119,7 @@ def shown(merged: dict[ResourceKey, ResourceWord]) -> list[tuple[object, ...]]:
 @given(st.lists(st.integers(0, 10_000), max_size=12), st.randoms(use_true_random=False))
 def test_merging_does_not_depend_on_the_order(seeds: list[int], dice: random.Random) -> None:
     """Nor on the grouping, nor on hearing a word twice."""
-    words: Sequence[Told] = [told(random.Random(seed)) for seed in seeds]
+    words = [told(random.Random(seed)) for seed in seeds]
     shuffled = dice.sample(words, len(words))
     half = len(words) // 2
     grouped = [*merge_words(shuffled[:half]).items(), *merge_words(shuffled[half:]).items(), *shuffled[:3]]

@@ -188,7 +188,7 @@ def load_plans(text: str, source: str) -> list[Plan]:
     except tomllib.TOMLDecodeError as error:
         raise StartRefused(f"{source}: {error}") from None
     except FieldInvalid as error:
-        told = "; ".join(f"{place[1:]} {message}" for place, message in errors_of(error))
+        told = "; ".join(f"{place[1:]}: {message}" for place, message in errors_of(error))
         raise StartRefused(f"{source}: {told}") from None
 
 

@@ -1,0 +1,82 @@
+"""The flows over a real ledger, wired as the house does it, for tests that need no settings, server or files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+from tallybook.core.clock import FrozenClock
+from tallybook.core.key import SCOPES, Caller
+from tallybook.flows.access import Access
+from tallybook.flows.admit import Limits
+from tallybook.flows.ingest import Ingest
+from tallybook.flows.inventory import Inventory
+from tallybook.flows.keep import open_books
+from tallybook.flows.measure import Measure
+from tallybook.flows.metering import Metering
+from tallybook.flows.subscribe import Accounts
+from tallybook.ledger.accounts import LedgerAccounts
+from tallybook.ledger.commit import Committer
+from tallybook.ledger.keys import LedgerKeys
+from tallybook.ledger.migrate import migrate
+from tallybook.ledger.open import Ledger
+from tallybook.ledger.plans import LedgerPlans
+from tallybook.ledger.resources import LedgerResources
+from tallybook.ledger.schemes import Schemes
+from tallybook.ledger.usage import Usage
+
+NOW_US = 1_772_366_400_000_000
+"""2026-03-01T12:00:00Z."""
+OPERATOR = Caller("key_operator", None, frozenset(SCOPES))
+SERIES_AN_HOUR_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """What the tests call; *write* refuses to go on if an event was not accepted."""
+
+    clock: FrozenClock
+    ledger: Ledger
+    access: Access
+    accounts: Accounts
+    limits: Limits
+    inventory: Inventory
+    ingest: Ingest
+    measure: Measure
+
+    def write(self, *events: dict[str, object]) -> None:
+        """Count *events*, of which each gets an id of its own."""
+        named = [{"id": f"{self.clock.now_us()}-{number}", **event} for number, event in enumerate(events)]
+        receipt = self.ingest.write(named, OPERATOR)
+        assert (len(events), ()) == (receipt.accepted, receipt.errors)
+        self.clock.advance(1)
+
+
+def packaged(name: str) -> str:
+    """Return the text of a file of the package's data."""
+    return files("tallybook").joinpath("data", name).read_text(encoding="utf-8")
+
+
+@contextmanager
+def open_flows(ledger: Ledger) -> Iterator[Flows]:
+    """Open the flows at 2026-03-01T12:00:00Z on a ledger with the built-in plans."""
+    clock = FrozenClock(NOW_US)
+    plans, resources = LedgerPlans(ledger), LedgerResources(ledger)
+    open_books(lambda: migrate(ledger), plans, packaged("plans.toml"), clock)
+    schemes = Schemes(ledger, lanes_count=1)
+    metering = Metering(schemes, clock, builtin=packaged("catalogue.toml"), own=None, own_name="catalogue.toml")
+    committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True)
+    ingest = Ingest([committer], metering, clock)
+    accounts = Accounts(LedgerAccounts(ledger), plans, metering, clock)
+    measure = Measure(Usage(ledger), metering, accounts)
+    yield Flows(
+        clock=clock,
+        ledger=ledger,
+        access=Access(LedgerKeys(ledger), clock),
+        accounts=accounts,
+        limits=Limits(measure, resources, accounts),
+        inventory=Inventory(resources, ingest, clock),
+        ingest=ingest,
+        measure=measure,
+    )
+    ingest.close()
