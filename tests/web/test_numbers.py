@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -54,7 +55,7 @@ def test_carried_minutes_add_up_however_they_are_grouped(row, cuts):
     The shown values of any grouping of a row add up to the rounded sum of the row, none off by a hundredth or more.
     """
     edges = [0, *sorted(min(cut, len(row)) for cut in cuts), len(row)]
-    grouped = [sum(row[low:high]) for low, high in zip(edges, edges[1:], strict=False)]
+    grouped = [sum(row[low:high]) for low, high in pairwise(edges)]
 
     shown = numbers.minutes_carried(grouped)
 

@@ -49,10 +49,10 @@ BAD_INTEGERS = (
     "7%09",
     "--7",
     "7-",
-    "%D9%A7",  # ٧
-    "%EF%BC%97",  # ７
-    "%C2%B2",  # ²
-    "%E2%85%A7",  # Ⅷ
+    "%D9%A7",  # an Arabic-Indic seven
+    "%EF%BC%97",  # a full-width seven
+    "%C2%B2",  # a superscript two
+    "%E2%85%A7",  # a Roman eight
     "9" * 19,
     "9" * 5_000,
     "9223372036854775808",
@@ -121,7 +121,14 @@ def bad_queries(name: str, values: tuple[str, ...], good: str) -> Iterator[str]:
     yield "&".join([f"{name}={good}"] * 150)
 
 
-INVERTED = ("{0}=2026-03-02&{1}=2026-02-28", "{0}=2026-03-02T00:00:01Z&{1}=2026-03-02T00:00:00Z", "{0}=2199-12-31")
+INVERTED = (
+    "{0}=2026-03-02&{1}=2026-03-01",
+    "{0}=2026-03-02&{1}=2026-02-28",
+    "{0}=2026-03-02T00:00:01Z&{1}=2026-03-02T00:00:00Z",
+    "{0}=2026-03-06",
+    "{0}=2199-12-31",
+)
+"""The end before the start, the next day after today included: the clock stands on 2026-03-05."""
 
 CASES: dict[str, list[tuple[str, str]]] = {
     "agentphone": [

@@ -1,4 +1,4 @@
-"""What a client of each published API may rely on in an error body; checked field by field, nothing more, nothing less."""
+"""What a client of each published API may rely on in an error body: these fields, no more and no less."""
 
 from collections.abc import Callable
 from typing import Any

@@ -55,9 +55,9 @@ def test_agentphone_daily(desk):
         {"date": "2025-01-09", "messages": 12, "calls": 3, "webhooks": 15},
         {"date": "2025-01-10", "messages": 8, "calls": 5, "webhooks": 13},
     ] == body["data"][-2:]
-    assert [
-        {"date": f"2025-01-0{day}", "messages": 0, "calls": 0, "webhooks": 0} for day in (4, 5, 6, 7, 8)
-    ] == body["data"][:-2]
+    assert [{"date": f"2025-01-0{day}", "messages": 0, "calls": 0, "webhooks": 0} for day in (4, 5, 6, 7, 8)] == body[
+        "data"
+    ][:-2]
 
 
 def test_agentphone_monthly(desk):
@@ -104,9 +104,7 @@ def test_aurion_details(desk):
     key = desk.account("tenant", plan="aurion-professional", now=stories.AURION_NOW)
     desk.tell(stories.aurion("tenant"))
 
-    body = desk.get(
-        "/aurion/api/v1/usage/details?start_date=2026-03-01&end_date=2026-03-08&group_by=day", key
-    ).json
+    body = desk.get("/aurion/api/v1/usage/details?start_date=2026-03-01&end_date=2026-03-08&group_by=day", key).json
 
     assert [
         {

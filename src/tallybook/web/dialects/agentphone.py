@@ -82,7 +82,13 @@ class Numbers(msgspec.Struct, frozen=True):
     remaining: int | None
 
 
-class Stats(msgspec.Struct, frozen=True, rename="camel"):
+def _camel(name: str) -> str:
+    """Return ``messagesLast24h`` for ``messages_last_24h``."""
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+class Stats(msgspec.Struct, frozen=True, rename=_camel):
     """Eleven counters: totals are all time, the others roll back from now."""
 
     total_messages: int
@@ -325,23 +331,15 @@ SURFACE = Surface(
     error=ErrorBody,
     endpoints=(
         _get("/v1/usage", usage, summary="Current usage and limits", answer=Usage),
-        _get(
-            "/v1/usage/daily",
-            daily,
-            summary="Usage by day",
-            answer=Daily,
-            query=DailyQuery,
-            example=Daily([Day("2025-01-09", 12, 3, 15), Day("2025-01-10", 8, 5, 13)], days=2),
-            query_example="days=2",
-        ),
+        _get("/v1/usage/daily", daily, summary="By day", answer=Daily, query=DailyQuery, query_example="days=7"),
         _get(
             "/v1/usage/monthly",
             monthly,
-            summary="Usage by month",
+            summary="By month",
             answer=Monthly,
             query=MonthlyQuery,
-            example=Monthly([Month("2024-11", 342, 87, 429), Month("2024-12", 510, 124, 634)], months=2),
-            query_example="months=2",
+            example=Monthly([Month("2024-12", 510, 124, 634)], months=1),
+            query_example="months=1",
         ),
     ),
 )

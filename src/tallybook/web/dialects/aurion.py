@@ -33,7 +33,7 @@ PREFIX = "/aurion"
 ROWS_MAX = 3_660
 """Most rows of one answer: ten years of days."""
 
-ROW_US = {"day": DAY_US, "week": 7 * DAY_US, "month": 28 * DAY_US}
+ROW_US = {"day": DAY_US, "week": 7 * DAY_US, "month": 28 * DAY_US}  # days: the shortest month there is
 """The shortest that each bucket can be."""
 
 VOICE = {"channel": ("voice",)}
@@ -149,16 +149,15 @@ def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
     Raises:
         RangeInvalid: If a date is not one, the end lies before the start, or there are more than ROWS_MAX buckets.
     """
-    start_us, end_us = month_of(now_us).start_us, today_us(now_us).end_us
+    start_us, (end_us, bare) = month_of(now_us).start_us, (today_us(now_us).start_us, True)
     if query.start_date is not None:
         start_us, _ = parse_instant(query.start_date, "start_date", naive_is_utc=True)
     if query.end_date is not None:
         end_us, bare = parse_instant(query.end_date, "end_date", naive_is_utc=True)
-        end_us += DAY_US if bare else 0
-    if end_us < start_us:
-        raise RangeInvalid(
-            "end_date must not lie before start_date", parameter="start_date" if query.end_date is None else "end_date"
-        )
+    end_us += DAY_US if bare else 0
+    if end_us < start_us or (bare and end_us == start_us):
+        parameter = "start_date" if query.end_date is None else "end_date"
+        raise RangeInvalid("end_date must not lie before start_date", parameter=parameter)
     if end_us - start_us > ROWS_MAX * ROW_US[query.group_by]:
         raise RangeTooLarge(
             f"the range has more than {ROWS_MAX} rows of one {query.group_by}; ask for a shorter one",

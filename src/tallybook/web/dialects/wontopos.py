@@ -143,7 +143,7 @@ def read_period(query: SummaryQuery, now_us: int) -> tuple[Span, Period]:
         to_us, bare = parse_instant(query.to, "to", naive_is_utc=True)
     echoed = Period(instant_text(from_us), instant_text(to_us))
     end_us = to_us + DAY_US if bare else to_us
-    if end_us < from_us:
+    if end_us < from_us or (bare and end_us == from_us):
         raise RangeInvalid("to must not be before from", parameter="from" if query.to is None else "to")
     return Span(from_us, end_us), echoed
 
