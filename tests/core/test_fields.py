@@ -36,11 +36,11 @@ def test_all_faults_are_told_in_the_order_they_were_found() -> None:
     problems = Problems()
     assert "-" == problems.take(read_name, "9", "/name", "-")
     problems.take(read_filter, {"a": "", "B": "x"}, "/filter", {})
-    problems.only({"name": 1, "nmae": 2}, {"name"}, "", "a plan")
+    problems.only({"name": 1, "label": 2}, {"name"}, "", "a plan")
     assert problems
     error = refusal(problems)
     assert "/name" == error.pointer
-    assert ["/name", "/filter/a", "/filter/B", "/nmae"] == [pointer for pointer, _ in errors_of(error)]
+    assert ["/name", "/filter/a", "/filter/B", "/label"] == [pointer for pointer, _ in errors_of(error)]
 
 
 def test_the_faults_told_are_bounded() -> None:

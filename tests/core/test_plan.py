@@ -39,7 +39,7 @@ def test_a_plan_is_read_back_as_it_was_written(title: str, alerts: list[int], or
     [
         ("Acme", {}, ["/name"]),
         ("acme", [], [""]),
-        ("acme", {"tittle": "x"}, ["/tittle"]),
+        ("acme", {"heading": "x"}, ["/heading"]),
         ("acme", {"title": ""}, ["/title"]),
         ("acme", {"currency": "usd"}, ["/currency"]),
         ("acme", {"alerts": [95, 80]}, ["/alerts"]),
