@@ -6,10 +6,11 @@ one bad event never fails its batch.
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Context, Decimal, DecimalException
 from enum import StrEnum
 from typing import TypeGuard
 
@@ -28,6 +29,8 @@ PAST_US = 35 * DAY_US
 FUTURE_US = 5 * 60 * US_PER_S
 DEFAULT_SOURCE = "default"
 ERRORS_SHOWN_MAX = 100
+_ATTRIBUTES = frozenset({"id", "source", "type", "subject", "time", "data", "specversion"})
+"""Those of CloudEvents that are looked at one by one; all others are kept with the event."""
 
 
 class Outcome(StrEnum):
@@ -84,14 +87,21 @@ class Admission:
 # --- JSON -------------------------------------------------------------------------------------------------------
 
 _WIDE = Context(prec=500)
+_DIGITS_MAX = 400
+"""Numbers with more digits before or after the point than this are kept as they stand; no amount has so many."""
 _two_integers = struct.Struct(">qq").unpack
 _one_integer = struct.Struct(">q").unpack
 
 
 def _exact(text: str) -> Decimal | int:
     """Read a JSON number with a point or exponent exactly, in one form whatever its spelling (1.50 is 1.5)."""
-    value = Decimal(text)
+    try:
+        value = Decimal(text)
+    except DecimalException:
+        raise JsonMalformed(f"the body holds a number that nobody can mean: {text[:32]}") from None
     if text[-1] == "0" or "e" in text or "E" in text:
+        if len(text) > _DIGITS_MAX or not -_DIGITS_MAX < value.adjusted() < _DIGITS_MAX:
+            return value
         value = value.normalize(_WIDE)
         if 0 <= value.adjusted() < 40 and value == value.to_integral_value():
             return int(value)
@@ -111,11 +121,11 @@ def decode_json(body: bytes) -> object:
     """
     try:
         value: object = _decoder.decode(body)
+        _refuse_duplicate_keys(body, value, lines=False)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JsonMalformed(f"the body is not JSON: {_reason(error)}") from None
     except RecursionError:
         raise JsonMalformed(f"the body is nested deeper than {DEPTH_MAX} levels") from None
-    _refuse_duplicate_keys(body, value)
     return value
 
 
@@ -136,9 +146,12 @@ def decode_events(body: bytes, *, lines: bool = False, events_max: int | None = 
 def _decode_lines(body: bytes) -> list[object]:
     try:
         events: list[object] = _decoder.decode_lines(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, JsonMalformed):
         raise _bad_line(body) from None
-    _refuse_duplicate_keys(body, events)
+    try:
+        _refuse_duplicate_keys(body, events, lines=True)
+    except RecursionError:
+        raise JsonMalformed(f"a line is nested deeper than {DEPTH_MAX} levels") from None
     return events
 
 
@@ -146,7 +159,7 @@ def _bad_line(body: bytes) -> JsonMalformed:
     """Say which line of a body that is not NDJSON is to blame."""
     for number, line in enumerate(body.split(b"\n"), start=1):
         try:
-            decode_json(line or b"0")
+            decode_json(line.strip() or b"0")
         except JsonMalformed as error:
             return JsonMalformed(f"line {number}: {error.message}")
     return JsonMalformed("the body is not NDJSON: one JSON object per line")
@@ -157,19 +170,22 @@ def _reason(error: Exception) -> str:
     return text.removeprefix("JSON is malformed: ") if isinstance(error, msgspec.MsgspecError) else "not UTF-8"
 
 
-def _refuse_duplicate_keys(body: bytes, value: object) -> None:
+def _refuse_duplicate_keys(body: bytes, value: object, *, lines: bool) -> None:
     """Refuse a body that says a key twice: of two amounts, neither can be believed.
 
     The decoder keeps the last of two equal keys, so a body that lost one has fewer colons when written again.
     Escaped colons could hide that; bodies with them are read key by key.
     """
-    lowered = b"\\u003a" in body or b"\\u003A" in body
-    if not lowered and body.count(b":") == _encoder.encode(value).count(b":"):
+    escaped = b"\\u003a" in body or b"\\u003A" in body
+    if not escaped and body.count(b":") == _encoder.encode(value).count(b":"):
         return
-    documents = [body] if not isinstance(value, list) or body.lstrip()[:1] == b"[" else body.split(b"\n")
-    for document in documents:
-        if document.strip():
-            json.loads(document, object_pairs_hook=_pairs_once, parse_int=str, parse_float=str)
+    text, place = body.decode(), 0
+    while (start := _NOT_SPACE.search(text, place)) is not None:
+        try:
+            _, place = _pairs.raw_decode(text, start.start())
+        except JsonMalformed as error:
+            line = f"line {text.count(chr(10), 0, start.start()) + 1}: " if lines else ""
+            raise JsonMalformed(f"{line}{error.message}") from None
 
 
 def _pairs_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -179,6 +195,10 @@ def _pairs_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(name for name in names if names.count(name) > 1)
         raise JsonMalformed(f"the key {twice[:64]!r} stands twice in one object")
     return seen
+
+
+_NOT_SPACE = re.compile(r"\S")
+_pairs = json.JSONDecoder(object_pairs_hook=_pairs_once, parse_int=str, parse_float=str)
 
 
 # --- the envelope ---------------------------------------------------------------------------------------------------
@@ -203,9 +223,11 @@ def read_event(index: int, body: object, admission: Admission, *, any_time: bool
     account_id = _account_of(body, admission.caller)
     data = _check_data(body)
     time_us, given_us = _time_of(body, admission, any_time=any_time)
-    payload = _encoder.encode((event_type, given_us, data))
-    if len(payload) > EVENT_BYTES_MAX:
-        raise FieldInvalid(f"an event is at most {EVENT_BYTES_MAX} bytes", pointer="/data", reason="event-too-large")
+    payload = _bounded((event_type, given_us, data), "/data")
+    if not body.keys() <= _ATTRIBUTES:
+        extensions = {name: value for name, value in body.items() if name not in _ATTRIBUTES}
+        _bounded(extensions, "")
+        _check_tree(extensions, "", 1)
     if b"\\u0000" in payload or payload.count(b"{") + payload.count(b"[") > DEPTH_MAX:
         _check_tree(data, "/data", 2)
     identity = hashlib.blake2b(f"{account_id}\0{source}\0{event_id}".encode(), digest_size=16).digest()
@@ -214,6 +236,21 @@ def read_event(index: int, body: object, admission: Admission, *, any_time: bool
     if given_us is None or "source" not in body or "subject" not in body:
         body = {**body, "source": source, "subject": account_id, "time": body.get("time") or instant_text(time_us)}
     return Event(index, account_id, event_id, event_type, time_us, data, body, key_hi, key_lo, digest)
+
+
+def _bounded(value: object, pointer: str) -> bytes:
+    """Return *value* as JSON, unless that is too much for one event."""
+    try:
+        written = _encoder.encode(value)
+    except RecursionError:
+        raise _too_deep(pointer) from None
+    if len(written) > EVENT_BYTES_MAX:
+        raise FieldInvalid(f"an event is at most {EVENT_BYTES_MAX} bytes", pointer=pointer, reason="event-too-large")
+    return written
+
+
+def _too_deep(pointer: str) -> FieldInvalid:
+    return FieldInvalid(f"is nested deeper than {DEPTH_MAX} levels", pointer=pointer, reason="too-deep")
 
 
 def _is_short(value: object) -> TypeGuard[str]:
@@ -273,7 +310,7 @@ def _check_tree(value: object, pointer: str, depth: int) -> None:
             raise FieldInvalid("must not contain a NUL character", pointer=pointer, reason="invalid-string")
     elif isinstance(value, dict | list):
         if depth > DEPTH_MAX:
-            raise FieldInvalid(f"is nested deeper than {DEPTH_MAX} levels", pointer=pointer, reason="too-deep")
+            raise _too_deep(pointer)
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, inner in items:
             _check_tree(key, pointer, depth)
