@@ -21,7 +21,7 @@ def unfold(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) 
     """
     if sqlite:
         picks = ", ".join(f"value ->> {index} AS {name}" for index, (name, _) in enumerate(columns))
-        return f"SELECT {picks} FROM json_each(:{parameter})"
+        return f"SELECT {picks} FROM jsonb_each(:{parameter})"
     picks = ", ".join(f"(value ->> {index})::{kind} AS {name}" for index, (name, kind) in enumerate(columns))
     return f"SELECT {picks} FROM jsonb_array_elements(CAST(:{parameter} AS jsonb))"
 
