@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -28,6 +29,7 @@ from tallybook.flows.subscribe import Accounts
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.fills import Fills
+from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.info import check_reachable, shared_secret, size_bytes
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
@@ -39,6 +41,7 @@ from tallybook.ledger.usage import Usage
 from tallybook.settings import Settings
 from tallybook.web.app import App
 from tallybook.web.dialects import DIALECTS
+from tallybook.web.endpoint import Surface
 from tallybook.web.native.surface import native_surface
 from tallybook.web.observe import Log, Observer, make_log
 from tallybook.web.published import with_documents
@@ -103,9 +106,9 @@ class House:
             own_name=own_name,
         )
         self.accounts = Accounts(LedgerAccounts(self.ledger), plans, self.metering, self.clock)
-        self.measure = Measure(Usage(self.ledger), self.metering, self.accounts)
+        usage = Usage(self.ledger)
+        self.measure = Measure(usage, self.metering, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
-        self.limits = Limits(self.measure, LedgerResources(self.ledger), self.accounts)
         writers = [
             Committer(
                 self.ledger,
@@ -123,6 +126,7 @@ class House:
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
+        self.limits = Limits(self.measure, usage, self.accounts, LedgerHolds(self.ledger), self.ingest)
         self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.clock)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self._closing.callback(self.fill.close)
@@ -151,7 +155,7 @@ class House:
             metrics_public=settings.metrics_public,
             test_clock=isinstance(self.clock, FrozenClock),
         )
-        surfaces = [with_documents(surface) for surface in (native, *DIALECTS)]
+        surfaces = [with_documents(_limited(surface, settings)) for surface in (native, *DIALECTS)]
         _check_hosts(settings, {surface.name for surface in DIALECTS})
         self.observer.gauge(
             "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
@@ -262,6 +266,12 @@ def _own_text(file: Path | None) -> tuple[str | None, str]:
         raise StartRefused(f"{file}: {error}") from None
 
 
+def _limited(surface: Surface, settings: Settings) -> Surface:
+    if surface.requests_per_minute_max is None:
+        return surface
+    return replace(surface, requests_per_minute_max=settings.rate_limit_per_minute)
+
+
 def _check_hosts(settings: Settings, names: set[str]) -> None:
     for host, dialect in settings.dialect_hosts.items():
         if dialect not in names:
@@ -276,5 +286,5 @@ def _lock(data_dir: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise StartRefused(f"{data_dir} is in use by another server; give this one another data_dir") from None
+        raise StartRefused(f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url") from None
     return descriptor

@@ -17,6 +17,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.commit import Committer
+from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
@@ -68,13 +69,14 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True)
     ingest = Ingest([committer], metering, clock)
     accounts = Accounts(LedgerAccounts(ledger), plans, metering, clock)
-    measure = Measure(Usage(ledger), metering, accounts)
+    usage = Usage(ledger)
+    measure = Measure(usage, metering, accounts)
     yield Flows(
         clock=clock,
         ledger=ledger,
         access=Access(LedgerKeys(ledger), clock),
         accounts=accounts,
-        limits=Limits(measure, resources, accounts),
+        limits=Limits(measure, usage, accounts, LedgerHolds(ledger), ingest),
         inventory=Inventory(resources, ingest, clock),
         ingest=ingest,
         measure=measure,

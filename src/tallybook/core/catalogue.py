@@ -8,12 +8,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
 from tallybook.core.meter import Aggregation, Condition, Meter, Operator
-from tallybook.core.number import parse_nanos
+from tallybook.core.number import parse_nanos, to_text
 
 METERS_MAX = 500
 FIELDS_MAX = 64
@@ -105,7 +106,7 @@ def load_catalogue(builtin: str, own: str | None = None, *, own_name: str = "cat
 
 def _merge(base: Catalogue, text: str, source: str) -> Catalogue:
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise StartRefused(f"{source}: {error}") from None
     try:
@@ -230,8 +231,7 @@ def _read_conditions(table: Mapping[str, object], pointer: str) -> tuple[Conditi
         bounds = _object(value, place)
         _only(bounds, {"gte", "lt"}, place)
         for key, bound in sorted(bounds.items()):
-            parse_nanos(bound, f"{place}/{key}")
-            conditions.append(Condition(name, Operator(key), (str(bound),)))
+            conditions.append(Condition(name, Operator(key), (to_text(parse_nanos(bound, f"{place}/{key}")),)))
     return tuple(conditions)
 
 
@@ -283,7 +283,9 @@ def _table(table: Mapping[str, object], key: str, pointer: str) -> Mapping[str, 
 def _only(table: Mapping[str, object], known: set[str], pointer: str) -> None:
     for key in table:
         if key not in known:
-            raise FieldInvalid(f"is not known; known are {', '.join(sorted(known))}", pointer=f"{pointer}/{_escape(key)}")
+            raise FieldInvalid(
+                f"is not known; known are {', '.join(sorted(known))}", pointer=f"{pointer}/{_escape(key)}"
+            )
 
 
 def _text(table: Mapping[str, object], key: str, pointer: str) -> str:

@@ -1,6 +1,7 @@
 """Asking before going on: what is asked of limits, what the answer is, and quantities held until it is settled.
 
-A "no" is a `Decision`, not an error. Not for concurrency slots (see `lease`) nor for counting usage (see `flows.admit`).
+A "no" is a `Decision`, not an error. Not for concurrency slots (see `lease`), nor for counting usage (see
+`flows.admit`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -122,8 +123,7 @@ def siblings(limits: Iterable[Limit], asked: Limit) -> list[Limit]:
     return [
         limit
         for limit in limits
-        if limit is asked
-        or (limit.meter == asked.meter and limit.per is None and matches(limit.filter, asked.filter))
+        if limit is asked or (limit.meter == asked.meter and limit.per is None and matches(limit.filter, asked.filter))
     ]
 
 

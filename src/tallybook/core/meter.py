@@ -3,6 +3,7 @@
 Not for where meters come from (see `catalogue`) nor for adding numbers up (see `aggregate`).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -51,7 +52,7 @@ class Condition:
     @property
     def flag(self) -> str:
         """Name of the hidden dimension that remembers the outcome in a series."""
-        return f"?{self.field} {self.operator} {','.join(self.values)}"
+        return f"?{self.field} {self.operator} {json.dumps(self.values, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, slots=True)

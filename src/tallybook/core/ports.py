@@ -11,6 +11,7 @@ from tallybook.core.aggregate import Reading
 from tallybook.core.event import Event, EventError, Outcome
 from tallybook.core.ids import AccountId, AccountNo
 from tallybook.core.key import Caller, Key
+from tallybook.core.limit import Limit
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account, Plan, Subscription
 from tallybook.core.resource import Resource, ResourceCount, ResourceWord
@@ -21,7 +22,7 @@ from tallybook.core.window import Segment, Span
 # --- writing events ---------------------------------------------------------------------------------------------------
 
 
-class SchemeOutdated(Exception):  # noqa: N818 - not a refusal: the writer reads its events again and goes on
+class SchemeOutdated(Exception):
     """A meter was added since the events were read; read them again under the new scheme."""
 
 
@@ -91,12 +92,12 @@ class SchemeStore(Protocol):
         """Return the version of what is stored: a cheap look."""
         ...
 
-    def rebuild(self, event_type: str, shape: Shape) -> StoredScheme:
-        """Count all events of a type anew, beside the rollups that serve meanwhile."""
+    def rebuild(self, shape: Shape) -> StoredScheme:
+        """Count all events of the shape's type anew, beside the rollups that serve meanwhile."""
         ...
 
     def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
-        """Make sure each type has a generation that covers its shape, keep *added* meters, and return what is stored."""
+        """Make sure each type has a generation that covers its shape; keep *added* meters; return what is stored."""
         ...
 
 
@@ -161,6 +162,14 @@ class UsageSnapshot(Protocol):
         """Return the latest seen display names."""
         ...
 
+    def first_minute(self, place: "Place", span: Span, groups: Mapping[int, int] | None) -> int | None:
+        """Return the start, in microseconds, of the first minute in *span* with a row in *groups*."""
+        ...
+
+    def resource_counts(self, account_no: int) -> Mapping[str, ResourceCount]:
+        """Return how many things of each kind there are."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -196,6 +205,14 @@ class UsageReader(Protocol):
 
     def ask(self, account: Account, questions: Sequence[Question]) -> list[Answer]:
         """Answer *questions* in their order, all from one snapshot."""
+        ...
+
+    def ask_in(self, snapshot: "UsageSnapshot", account: Account, questions: Sequence[Question]) -> list[Answer]:
+        """Answer *questions* from a snapshot that is open already."""
+        ...
+
+    def first_use_us(self, snapshot: "UsageSnapshot", account: Account, question: Question) -> int | None:
+        """Return the start of the first minute with usage in the question's only window."""
         ...
 
 
@@ -282,6 +299,10 @@ class PlanSource(Protocol):
 
     def plan_of(self, account: Account, at_us: int | None = None) -> Plan:
         """Return the plan in force, or the one that was or will be at *at_us*."""
+        ...
+
+    def limits_of(self, account: Account, now_us: int) -> tuple[Limit, ...]:
+        """Return the limits in force: those of the plan, with the account's own exceptions and add-ons."""
         ...
 
 

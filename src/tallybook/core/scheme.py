@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tallybook.core.catalogue import UNMETERED, Catalogue, Kind
+from tallybook.core.catalogue import UNMETERED, Catalogue
 from tallybook.core.errors import Conflict
 from tallybook.core.meter import Meter
-from tallybook.core.shape import Shape, TypeReader, readers, shape_of
+from tallybook.core.shape import CLOSED, Shape, TypeReader, readers, shape_of, type_in
 
 
 class State(StrEnum):
@@ -57,7 +57,8 @@ class Scheme:
             Conflict: While the meter is still being filled from earlier events.
         """
         generation = self.serving.get(meter.event_type)
-        if generation is None or not generation.shape.covers(shape_of(meter.event_type, [meter])):
+        event = type_in(self.catalogue, meter.event_type)
+        if generation is None or not generation.shape.covers(shape_of(event, [meter], generation.shape.dimensions)):
             raise Conflict(f"the meter {meter.name} is being filled from earlier events; ask again shortly")
         return generation
 
@@ -65,11 +66,10 @@ class Scheme:
         """Return the places of a series that hold free text and may be folded together when there are too many."""
         shape = self.written[type_no].shape
         event = self.catalogue.events.get(shape.event_type)
-        closed = {Kind.ENUM, Kind.BOOLEAN}
         return frozenset(
             place
             for place, name in enumerate(shape.dimensions)
-            if event is None or name not in event.fields or event.fields[name].kind not in closed
+            if event is None or name not in event.fields or event.fields[name].kind not in CLOSED
         )
 
 
@@ -91,4 +91,4 @@ def make_scheme(version: int, catalogue: Catalogue, generations: Iterable[Genera
 def shapes_needed(catalogue: Catalogue) -> dict[str, Shape]:
     """Return the shape that each metered event type needs."""
     types = {meter.event_type for meter in catalogue.meters.values()}
-    return {name: shape_of(name, catalogue.meters_of(name)) for name in sorted(types)}
+    return {name: shape_of(type_in(catalogue, name), catalogue.meters_of(name)) for name in sorted(types)}

@@ -8,7 +8,6 @@ read it, and a meter that fits the shape is complete the moment it is added.
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -26,6 +25,8 @@ Known = dict[str, str | int | bool]
 FLAG = "1"
 _TEXTS = {Kind.TEXT, Kind.ENUM, Kind.SCALAR}
 _MARKS = (Aggregation.MIN, Aggregation.MAX, Aggregation.LAST)
+CLOSED = frozenset({Kind.ENUM, Kind.BOOLEAN})
+"""Kinds of which there are few values, all known beforehand."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -57,14 +58,21 @@ class Shape(msgspec.Struct, frozen=True):
         )
 
 
-def shape_of(event_type: str, meters: Iterable[Meter]) -> Shape:
-    """Return the shape that serves *meters*, all over *event_type*."""
+def shape_of(event: EventType, meters: Iterable[Meter], kept: Iterable[str] = ()) -> Shape:
+    """Return the shape that serves *meters*, all over *event*, where the dimensions *kept* are there anyway.
+
+    A condition on a dimension whose values are a closed list needs nothing of its own. Other dimensions hold free text,
+    which may be folded together beyond the cap on series: conditions on them are remembered by a flag.
+    """
     meters = list(meters)
     dimensions = {name for meter in meters for name in meter.dimensions}
-    conditions = {c.flag: c for meter in meters for c in meter.conditions if not _by_dimension(c, dimensions)}
+    closed = {name for name in {*dimensions, *kept} if name in event.fields and event.fields[name].kind in CLOSED}
+    conditions = {
+        c.flag: c for m in meters for c in m.conditions if c.operator is not Operator.IN or c.field not in closed
+    }
     summed = (Aggregation.SUM, Aggregation.COUNT)
     return Shape(
-        event_type=event_type,
+        event_type=event.name,
         dimensions=tuple(sorted(dimensions)),
         conditions=tuple(conditions[flag] for flag in sorted(conditions)),
         fields=tuple(sorted({name for m in meters if m.aggregation in summed for name in m.fields})),
@@ -73,17 +81,11 @@ def shape_of(event_type: str, meters: Iterable[Meter]) -> Shape:
     )
 
 
-def _by_dimension(condition: Condition, dimensions: Iterable[str]) -> bool:
-    return condition.operator is Operator.IN and condition.field in dimensions
-
-
 def meter_filters(meter: Meter, shape: Shape) -> dict[str, tuple[str, ...]]:
     """Return the values that a series must have in some columns for *meter* to count it."""
-    return {
-        c.field if _by_dimension(c, shape.dimensions) else c.flag: c.values
-        if _by_dimension(c, shape.dimensions)
-        else (FLAG,)
-        for c in meter.conditions
+    flagged = set(shape.conditions)
+    return {c.flag: (FLAG,) for c in meter.conditions if c in flagged} | {
+        c.field: c.values for c in meter.conditions if c not in flagged
     }
 
 
@@ -134,20 +136,23 @@ class TypeReader:
 
 def readers(catalogue: Catalogue, shapes: Mapping[str, list[tuple[int, Shape]]]) -> dict[str, TypeReader]:
     """Return a reader for each event type that the catalogue knows; *shapes* are those in use, by type."""
-    types = {name: catalogue.events.get(name) or _implied(name, catalogue) for name in {*catalogue.events, *shapes}}
+    types = {name: type_in(catalogue, name) for name in {*catalogue.events, *shapes}}
     return {name: TypeReader(event, shapes.get(name, ())) for name, event in types.items() if name != UNMETERED}
 
 
-def _implied(event_type: str, catalogue: Catalogue) -> EventType:
-    """Return what a type that is only known from its meters must look like: nothing is required."""
-    fields: dict[str, Field] = {}
-    for meter in catalogue.meters_of(event_type):
-        for name in (*meter.dimensions, *(c.field for c in meter.conditions)):
-            fields.setdefault(name, Field(name, Kind.SCALAR))
-        for name in meter.fields:
-            kind = Kind.SCALAR if meter.aggregation is Aggregation.UNIQUE else Kind.QUANTITY
-            fields[name] = Field(name, kind)
-    return EventType(event_type, fields)
+def type_in(catalogue: Catalogue, name: str) -> EventType:
+    """Return the event type called *name*; one that is only known from its meters requires nothing.
+
+    What its meters calculate with must then be numbers; everything else may be any text, number or boolean.
+    """
+    known = catalogue.events.get(name)
+    if known is not None:
+        return known
+    meters = catalogue.meters_of(name)
+    names = {n for m in meters for n in (*m.dimensions, *m.fields, *(c.field for c in m.conditions))}
+    numbers = {n for m in meters if m.aggregation is not Aggregation.UNIQUE for n in m.fields}
+    numbers |= {c.field for m in meters for c in m.conditions if c.operator is not Operator.IN}
+    return EventType(name, {n: Field(n, Kind.QUANTITY if n in numbers else Kind.SCALAR) for n in sorted(names)})
 
 
 def unmetered(type_no: int, event: Event) -> Reading:
@@ -186,9 +191,7 @@ def _marks(shape: Shape, event: Event, known: Known) -> tuple[tuple[int, str], .
 
 
 def _uniques(shape: Shape, known: Known) -> tuple[tuple[int, int, int], ...]:
-    return tuple(
-        (place, *_hashed(_as_text(known[name]))) for place, name in enumerate(shape.uniques) if name in known
-    )
+    return tuple((place, *_hashed(_as_text(known[name]))) for place, name in enumerate(shape.uniques) if name in known)
 
 
 # --- one field --------------------------------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ def _scalar(value: object, pointer: str) -> str:
     return to_text(parse_nanos(value, pointer))
 
 
-def _as_text(value: str | int | bool) -> str:
+def _as_text(value: str | int | bool) -> str:  # noqa: FBT001 - a value of an event
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else to_text(value)
@@ -280,7 +283,7 @@ def _test(condition: Condition) -> Callable[[Known], bool]:
     return lambda known: name in known and _as_nanos(known[name]) < bound
 
 
-def _as_nanos(value: str | int | bool) -> int:
+def _as_nanos(value: str | int | bool) -> int:  # noqa: FBT001 - a value of an event
     return value if type(value) is int else parse_nanos(value)
 
 

@@ -193,5 +193,7 @@ def make_view(scheme: Scheme, question: Question) -> View:
         for name in names:
             if name not in meter.dimensions:
                 known = ", ".join(meter.dimensions) or "none"
-                raise ParameterInvalid(f"{meter.name} has no dimension {name[:64]!r}; it has {known}", parameter=parameter)
+                raise ParameterInvalid(
+                    f"{meter.name} has no dimension {name[:64]!r}; it has {known}", parameter=parameter
+                )
     return View(question, meter, scheme.generation_of(meter))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum, StrEnum
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -132,7 +133,7 @@ def tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> list[Span]:
                     parameter="granularity",
                 )
     cuts.append(span.end_us)
-    return [Span(start, end) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [Span(start, end) for start, end in pairwise(cuts)]
 
 
 def _boundaries(span: Span, granularity: Granularity, tz: ZoneInfo) -> Iterator[int]:

@@ -5,10 +5,10 @@ one question is planned and added up is `core.view`.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from tallybook.core.event import Admission, read_event
+from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
 from tallybook.core.key import Caller
 from tallybook.core.meter import Answer, Question
@@ -74,6 +74,15 @@ class Measure:
         reading.add_rollups(tasks)
         reading.add_edges(tasks)
         return [view.answer() for view in views]
+
+    def first_use_us(self, snapshot: UsageSnapshot, account: Account, question: Question) -> int | None:
+        """Return the start of the first minute with usage in the question's only window; None where there is none."""
+        view = make_view(self.scheme, question)
+        groups = None
+        if not view.takes_all:
+            groups = view.number_groups(snapshot.series(account.no, view.generation.type_no), ())
+        (window,) = question.windows
+        return snapshot.first_minute(Place(account.no, view.generation.type_no), window, groups)
 
     def _tasks(self, account: Account, view: View, covers: dict[int, Cover]) -> "list[_Task]":
         """Say what to read for *view*; *covers* remembers those of lists of windows that several questions share."""
@@ -164,9 +173,7 @@ class _Reading:
         segments: list[Segment] = []
         for task in together:
             task.view.share_groups(first)
-            segments += [
-                Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in task.covered.segments
-            ]
+            segments += [Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in task.covered.segments]
             total += len(task.places)
         if not segments:
             return
@@ -188,10 +195,14 @@ class _Reading:
 
     def add_edges(self, tasks: Sequence[_Task]) -> None:
         """Count the events of sub-minute edges one by one."""
-        admission = Admission(_READER, 0, backfill=True)
         for task in tasks:
             for window, span in task.covered.edges:
-                for body in self._snapshot.events(self._account.no, self._account.id, span):
-                    event = read_event(0, body, admission, any_time=True)
-                    if event.time_us in span:
-                        task.view.add_event(task.places[window], event, self._scheme, task.prices)
+                for event in self._events(span):
+                    task.view.add_event(task.places[window], event, self._scheme, task.prices)
+
+    def _events(self, span: Span) -> Iterator[Event]:
+        admission = Admission(_READER, 0, backfill=True)
+        for body in self._snapshot.events(self._account.no, self._account.id, span):
+            event = read_event(0, body, admission, any_time=True)
+            if event.time_us in span:
+                yield event

@@ -72,7 +72,7 @@ class Metering:
         """
         event_type = self.catalogue.meter(name).event_type
         with self._lock:
-            self._scheme = self._join(self._store.rebuild(event_type, shapes_needed(self.catalogue)[event_type]))
+            self._scheme = self._join(self._store.rebuild(shapes_needed(self.catalogue)[event_type]))
         return event_type
 
     def _register(self, added: dict[str, str]) -> Scheme:

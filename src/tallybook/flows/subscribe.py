@@ -11,7 +11,7 @@ from tallybook.core.errors import FieldInvalid, NotFound, ZoneUnknown
 from tallybook.core.fields import Problems
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text
 from tallybook.core.instant import INSTANT_MAX_US
-from tallybook.core.limit import LimitKind
+from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.meter import Aggregation
 from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, find_plan, plan_in_force, read_plan
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
@@ -150,6 +150,11 @@ class Accounts:
         if subscription is None:
             return self._default()
         return self._version(subscription.plan_name, subscription.plan_version)
+
+    def limits_of(self, account: Account, now_us: int) -> tuple[Limit, ...]:
+        """Return the limits in force for the account: those of its plan."""
+        del now_us  # the plan in force was found with the account
+        return self.plan_of(account).limits
 
     def price_epochs(self, account: Account) -> Sequence[tuple[Span, tuple[Price, ...]]]:
         """Return the spans of the account's plans, ascending and tiling all time, with the prices of each."""

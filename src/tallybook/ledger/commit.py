@@ -10,7 +10,7 @@ from dataclasses import replace
 import zstandard
 from sqlalchemy import Connection, insert, text
 
-from tallybook.core.aggregate import Tally
+from tallybook.core.aggregate import SeriesKey, Tally
 from tallybook.core.desk import Errand
 from tallybook.core.event import Outcome, encode_lines
 from tallybook.core.ids import AccountId
@@ -156,9 +156,7 @@ _UNKNOWN_ACCOUNT = Verdict(Outcome.REJECTED, "account-unknown")
 _FOLDED = Verdict(Outcome.ACCEPTED, "series-limit")
 
 
-def _note_folded(
-    pending: Sequence[Pending], verdicts: list[Verdict], folded: set[tuple[AccountId, int, object]]
-) -> None:
+def _note_folded(pending: Sequence[Pending], verdicts: list[Verdict], folded: set[SeriesKey]) -> None:
     for seq, item in enumerate(pending):
         account_id = item.event.account_id
         if verdicts[seq] is _ACCEPTED and any((account_id, r.type_no, r.dimensions) in folded for r in item.readings):
@@ -179,8 +177,7 @@ class _Statements:
 
         keys = source(*[(n, _BIGINT) for n in ("account_no", "key_hi", "key_lo", "seq", "digest")])
         self.next_batch = text(
-            "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane"
-            " RETURNING last_batch_no"
+            "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane RETURNING last_batch_no"
         )
         lock = "" if sqlite else " FOR UPDATE"
         self.enter = text(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
 from tallybook.core.desk import Answered
 from tallybook.core.hold import Hold, HoldState, Wanted
@@ -45,7 +45,10 @@ class LaneDesk:
         """Return when the first live reservation on a limit expires."""
         table = hold_items.c
         mine = (table.account_no == account_no) & (table.limit_name == limit) & (table.value == value)
-        return self._connection.scalar(select(func.min(table.expires_us)).where(mine, table.expires_us > now_us))
+        ends_us: int | None = self._connection.scalar(
+            select(func.min(table.expires_us)).where(mine, table.expires_us > now_us)
+        )
+        return ends_us
 
     def holds_live(self, account_no: int, now_us: int) -> int:
         """Return how many reservations of the account are live."""
@@ -95,7 +98,7 @@ class LaneDesk:
                 key = (item.limit, item.value)
                 known[key] = known.get(key, 0) + sign * item.quantity
 
-    # --- leases --------------------------------------------------------------------------------------------------------
+    # --- leases --------------------------------------------------------------------------------------------------
 
     def leases_live(self, account_no: int, limit: str, now_us: int) -> list[Lease]:
         """Return the live leases of a limit."""
@@ -135,7 +138,7 @@ class LaneDesk:
         mine = (leases.c.account_no == account_no) & (leases.c.lease_id == lease_id)
         self._connection.execute(update(leases).where(mine).values(billed=event))
 
-    # --- answers and messages --------------------------------------------------------------------------------------------
+    # --- answers and messages ------------------------------------------------------------------------------------
 
     def answered(self, account_no: int, key: str) -> Answered | None:
         """Return the answer that was given under an Idempotency-Key."""
@@ -170,13 +173,13 @@ def read_live_leases(connection: Connection, account_no: int, limit: str | None,
     return [lease for lease in found if lease.is_live(now_us)]
 
 
-def _lease(row: Mapping[str, object]) -> Lease:
+def _lease(row: RowMapping) -> Lease:
     values = {name: row[name] for name in ("lease_id", "token", "call_id", "ttl_us", "granted_us", "expires_us")}
     ending = row["ending"]
     return Lease(
-        **values,  # type: ignore[arg-type]
+        **values,
         limit=str(row["limit_name"]),
-        deadline_us=row["deadline_us"],  # type: ignore[arg-type]
-        ended_us=row["ended_us"],  # type: ignore[arg-type]
+        deadline_us=row["deadline_us"],
+        ended_us=row["ended_us"],
         ending=None if ending is None else Ending(str(ending)),
     )

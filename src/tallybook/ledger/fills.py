@@ -100,7 +100,7 @@ class Fills:
             if events and events + count > EVENTS_A_STEP_MAX:
                 return
             events += count
-            body = connection.scalar(select(table.body).where(table.batch_no == batch_no))
+            body = connection.scalars(select(table.body).where(table.batch_no == batch_no)).one()
             yield _Batch(batch_no, received_us, body)
 
     def _count(self, connection: Connection, scheme: Scheme, type_no: int, batch: _Batch) -> None:
@@ -131,9 +131,7 @@ class Fills:
         event_type = scheme.written[filled].shape.event_type
         same = (event_types.c.type == event_type) & (event_types.c.state == State.SERVING.value)
         connection.execute(update(event_types).where(same).values(state=State.RETIRED.value))
-        connection.execute(
-            update(event_types).where(event_types.c.type_no == filled).values(state=State.SERVING.value)
-        )
+        connection.execute(update(event_types).where(event_types.c.type_no == filled).values(state=State.SERVING.value))
         connection.execute(delete(fills).where(fills.c.type_no == filled))
         _forget_unmetered(connection, scheme, event_type)
         connection.execute(update(lanes).values(catalogue_version=lanes.c.catalogue_version + 1))

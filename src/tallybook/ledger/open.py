@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -46,7 +46,9 @@ class Ledger:
         try:
             parsed = make_url(url)
         except ArgumentError:
-            raise StartRefused("the ledger URL must look like sqlite+pysqlite:///FILE or postgresql://HOST/DB") from None
+            raise StartRefused(
+                "the ledger URL must look like sqlite+pysqlite:///FILE or postgresql://HOST/DB"
+            ) from None
         backend = parsed.get_backend_name()
         if backend not in {"sqlite", "postgresql"}:
             raise StartRefused(f"a ledger lives on SQLite or PostgreSQL, not on {backend}")
@@ -128,5 +130,5 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int) -> Engine:
     return engine
 
 
-def _postgres_engine(url: object) -> Engine:
-    return create_engine(url, pool_size=READERS_MAX, max_overflow=READERS_MAX, pool_pre_ping=True)  # type: ignore[arg-type]
+def _postgres_engine(url: URL) -> Engine:
+    return create_engine(url, pool_size=READERS_MAX, max_overflow=READERS_MAX, pool_pre_ping=True)

@@ -118,5 +118,10 @@ class LedgerResources:
     def counts(self, account_no: AccountNo) -> dict[str, ResourceCount]:
         """Return how many things of each kind there are; kinds of which there never was one are missing."""
         with self._ledger.reading() as connection:
-            rows = connection.execute(_COUNT, {"account_no": account_no}).all()
-        return {r.kind: ResourceCount(int(r.live), r.lifetime, int(r.shared), int(r.active)) for r in rows}
+            return read_counts(connection, account_no)
+
+
+def read_counts(connection: Connection, account_no: int) -> dict[str, ResourceCount]:
+    """Return how many things of each kind there are, as the caller's transaction sees it."""
+    rows = connection.execute(_COUNT, {"account_no": account_no}).all()
+    return {r.kind: ResourceCount(int(r.live), r.lifetime, int(r.shared), int(r.active)) for r in rows}

@@ -31,8 +31,8 @@ class Schemes:
         with self._ledger.reading() as connection:
             return connection.scalar(select(func.max(lanes.c.catalogue_version))) or 0
 
-    def rebuild(self, event_type: str, shape: Shape) -> StoredScheme:
-        """Count all events of a type anew, beside the rollups that serve meanwhile."""
+    def rebuild(self, shape: Shape) -> StoredScheme:
+        """Count all events of the shape's type anew, beside the rollups that serve meanwhile."""
         with self._ledger.writing() as connection:
             self._hold_lanes(connection)
             self._begin(connection, shape, _load(connection), State.FILLING)
@@ -48,18 +48,15 @@ class Schemes:
         with self._ledger.writing() as connection:
             self._hold_lanes(connection)
             stored = _load(connection)
-            changed = [
+            lacking = [shape for shape in shapes.values() if not _is_kept(shape, stored)]
+            for shape in lacking:
                 self._begin(connection, shape, stored)
-                for shape in shapes.values()
-                if not any(g.state is not State.RETIRED and g.shape.covers(shape) for g in _of(stored, shape))
-            ]
             known = dict(stored.meters)
-            for name, body in added.items():
-                if known.get(name) != body:
-                    connection.execute(meters.delete().where(meters.c.name == name))
-                    connection.execute(insert(meters), {"name": name, "body": body, "created_us": now_us})
-                    changed.append(None)
-            if changed:
+            news = {name: body for name, body in added.items() if known.get(name) != body}
+            for name, body in news.items():
+                connection.execute(meters.delete().where(meters.c.name == name))
+                connection.execute(insert(meters), {"name": name, "body": body, "created_us": now_us})
+            if lacking or news:
                 connection.execute(update(lanes).values(catalogue_version=lanes.c.catalogue_version + 1))
             return _load(connection)
 
@@ -91,6 +88,11 @@ class Schemes:
 
 def _of(stored: StoredScheme, shape: Shape) -> list[Generation]:
     return [g for g in stored.generations if g.shape.event_type == shape.event_type]
+
+
+def _is_kept(shape: Shape, stored: StoredScheme) -> bool:
+    """Whether a generation that is not retired keeps all that *shape* asks for."""
+    return any(g.state is not State.RETIRED and g.shape.covers(shape) for g in _of(stored, shape))
 
 
 def _was_seen(connection: Connection, event_type: str, stored: StoredScheme) -> bool:

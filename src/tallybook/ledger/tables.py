@@ -48,9 +48,7 @@ def serial(name: str) -> Column[int]:
 ledger_info = Table("ledger_info", metadata, words("key", primary_key=True), words("value"))
 """Facts about the ledger itself, such as which built-in plans it holds."""
 
-lanes = Table(
-    "lanes", metadata, number("lane", primary_key=True), number("last_batch_no"), number("catalogue_version")
-)
+lanes = Table("lanes", metadata, number("lane", primary_key=True), number("last_batch_no"), number("catalogue_version"))
 """One row a lane of group commit; updating it serialises the lane's commits across processes."""
 
 accounts = Table(

@@ -16,13 +16,15 @@ from sqlalchemy.sql.elements import TextClause
 
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
-from tallybook.core.instant import HOUR_US
+from tallybook.core.instant import HOUR_US, MINUTE_US
 from tallybook.core.number import from_limbs
 from tallybook.core.ports import Place, SumRow
-from tallybook.core.window import Segment, Span
+from tallybook.core.resource import ResourceCount
+from tallybook.core.window import Level, Segment, Span
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.resources import read_counts
 from tallybook.ledger.rows import to_json, unfold
-from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, series
+from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, rollups, series
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
@@ -84,16 +86,14 @@ class Snapshot:
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
         statement = _by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
-        for window, group, mark in self._connection.execute(statement, self._at(place, segments, groups)):
-            yield window, group, mark
+        yield from self._connection.execute(statement, self._at(place, segments, groups)).tuples()
 
     def uniques(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
         statement = _by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
-        for window, group, high, low in self._connection.execute(statement, self._at(place, segments, groups)):
-            yield window, group, high, low
+        yield from self._connection.execute(statement, self._at(place, segments, groups)).tuples()
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
         """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""
@@ -115,8 +115,23 @@ class Snapshot:
         found = select(labels.c.value, labels.c.name).where(
             labels.c.account_no == account_no, labels.c.dimension == dimension
         )
-        names = {value: name for value, name in self._connection.execute(found)}
+        names: dict[str, str] = dict(self._connection.execute(found).tuples())
         return names if values is None else {value: names[value] for value in values if value in names}
+
+    def first_minute(self, place: Place, span: Span, groups: Mapping[int, int] | None) -> int | None:
+        """Return the start, in microseconds, of the first minute in *span* with a row in *groups*."""
+        table = rollups.c
+        mine = (table.account_no == place.account_no) & (table.type_no == place.type_no) & (table.level == Level.MINUTE)
+        inside = (table.bucket >= span.start_us // MINUTE_US) & (table.bucket * MINUTE_US < span.end_us)
+        wanted = select(table.bucket).where(mine, inside)
+        if groups is not None:
+            wanted = wanted.where(table.series_no.in_(list(groups)))
+        first = self._connection.scalar(wanted.order_by(table.bucket).limit(1))
+        return None if first is None else first * MINUTE_US
+
+    def resource_counts(self, account_no: int) -> Mapping[str, ResourceCount]:
+        """Return how many things of each kind there are."""
+        return read_counts(self._connection, account_no)
 
     def _parameters(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None

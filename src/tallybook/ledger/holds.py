@@ -1,0 +1,48 @@
+"""Reading reservations and leases outside a lane: for checks and for showing limits. Deciding is `desk`'s side."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+
+from tallybook.core.lease import Lease
+from tallybook.ledger.desk import read_held, read_live_leases
+from tallybook.ledger.limit_tables import hold_items, leases
+from tallybook.ledger.open import Ledger
+
+SWEPT_MAX = 500
+"""Most leases that one sweep looks at."""
+
+
+class LedgerHolds:
+    """Looks at what is reserved and leased, as of the last commit."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
+        """Return what live reservations hold, in nanos, by (limit, value)."""
+        with self._ledger.reading() as connection:
+            return read_held(connection, account_no, now_us)
+
+    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
+        """Return when the first live reservation on a limit expires."""
+        table = hold_items.c
+        mine = (table.account_no == account_no) & (table.limit_name == limit) & (table.value == value)
+        with self._ledger.reading() as connection:
+            ends_us: int | None = connection.scalar(
+                select(func.min(table.expires_us)).where(mine, table.expires_us > now_us)
+            )
+        return ends_us
+
+    def leases_live(self, account_no: int, limit: str | None, now_us: int) -> list[Lease]:
+        """Return the live leases of an account, of one limit or of all."""
+        with self._ledger.reading() as connection:
+            return read_live_leases(connection, account_no, limit, now_us)
+
+    def run_out(self, now_us: int) -> list[tuple[int, str]]:
+        """Return (account number, lease) of leases that ran out and that nobody has ended yet."""
+        table = leases.c
+        over = (table.expires_us <= now_us) | (table.deadline_us <= now_us)
+        found = select(table.account_no, table.lease_id).where(table.ended_us.is_(None), over).limit(SWEPT_MAX)
+        with self._ledger.reading() as connection:
+            return [(account_no, lease_id) for account_no, lease_id in connection.execute(found)]
