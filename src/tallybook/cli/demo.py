@@ -3,6 +3,7 @@
 Not for what is loaded and how (see `demo_data`, `demo_load`).
 """
 
+import os
 import socket
 import threading
 import time
@@ -78,7 +79,9 @@ def _free_port(port: int) -> int:
             found: int = listener.getsockname()[1]
             return found
     except OSError as error:
-        raise StartRefused(f"port {port} of {HOST} is in use ({error.strerror}); choose another with --port") from None
+        raise StartRefused(
+            f"port {port} of {HOST} is in use ({os.strerror(error.errno or 0)}); choose another with --port"
+        ) from None
 
 
 def _introduce(data: Path, state: DemoState, base_url: str) -> None:
