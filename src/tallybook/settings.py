@@ -92,7 +92,7 @@ class Settings:
     """All settings with their defaults; what each is for stands in docs/settings.md."""
 
     host: str = "127.0.0.1"
-    port: int = 8377
+    port: int = 8080
     data_dir: Path = Path("tallybook-data")
     ledger_url: str = ""
     catalogue_file: Path | None = None
@@ -104,6 +104,7 @@ class Settings:
     body_bytes_max: int = 4 * MIB
     handler_threads_max: int = 16
     requests_max: int = 512
+    rate_limit_per_minute: int = 600_000
     connections_max: int = 4096
     ingest_queue_events_max: int = 200_000
     series_an_hour_max: int = 10_000
@@ -127,6 +128,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "body_bytes_max": _integer(1024, 256 * MIB),
     "handler_threads_max": _integer(1, 256),
     "requests_max": _integer(1, 100_000),
+    "rate_limit_per_minute": _integer(1, 1_000_000_000),
     "connections_max": _integer(1, 1_000_000),
     "ingest_queue_events_max": _integer(1, 100_000_000),
     "series_an_hour_max": _integer(1, 100_000_000),

@@ -6,8 +6,10 @@ Requests pass through the ASGI application exactly as a server would hand them o
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -110,10 +112,21 @@ class Desk(Client):
         return [msgspec.json.decode(line) for line in self.log.getvalue().splitlines()]
 
 
+@cache
+def _empty_ledger() -> bytes:
+    """Return a ledger as a first start makes it; copying it is quicker than making it anew for every test."""
+    with TemporaryDirectory() as folder:
+        House.open(Settings(data_dir=Path(folder)), FrozenClock(0), log=make_log("json", StringIO())).close()
+        return (Path(folder) / "ledger.db").read_bytes()
+
+
 @contextmanager
 def open_desk(data_dir: Path, *, now: str = NOW, **settings: Any) -> Iterator[Desk]:
     """Open a house in *data_dir* and a client on it."""
     log = StringIO()
+    if not (data_dir / "ledger.db").exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / "ledger.db").write_bytes(_empty_ledger())
     clock = FrozenClock(parse_instant(now, "now")[0])
     with House.open(Settings(data_dir=data_dir, **settings), clock, log=make_log("json", log)) as house:
         desk = Desk(house, log)

@@ -8,6 +8,14 @@ import pytest
 from tests.support.client import Desk, open_desk
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A house that a module's tests share, with the account of the reference's examples in it."""
+    with open_desk(tmp_path_factory.mktemp("shared")) as opened:
+        opened.account("acme", plan="agentphone-pro")
+        yield opened
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A house at 2026-03-15T12:00:00Z without accounts, and its operator's key."""

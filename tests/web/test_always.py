@@ -11,13 +11,6 @@ from tests.web.operations import KEYED, NATIVE, OF_ACCOUNTS, OPERATIONS, SCOPE_S
 ids = str
 
 
-@pytest.fixture
-def shared(desk):
-    """The desk with the account of the examples."""
-    desk.account("acme", plan="agentphone-pro")
-    return desk
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
 def test_the_example_of_every_operation_works(shared, operation):
     """
@@ -164,7 +157,9 @@ def test_another_media_type_is_415(shared, operation):
 
 
 @pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
-@pytest.mark.parametrize("path", ["/nope", "/", "//", "/v1", "/v1/usage/a/b/c", "/%00", "/%ff", "/../etc/passwd", "/v2/%2e%2e"])
+@pytest.mark.parametrize(
+    "path", ["/nope", "/", "//", "/v1", "/v1/usage/a/b/c", "/%00", "/%ff", "/../etc/passwd", "/v2/%2e%2e"]
+)
 def test_an_unknown_path_is_404_in_the_surfaces_own_json(shared, surface, path):
     """
     Without asking for a key, and without a page of HTML.
@@ -198,7 +193,9 @@ def test_a_key_in_the_query_string_is_refused_and_not_repeated(shared, operation
     """
     Before anything else happens, and the answer does not show it again.
     """
-    answer = shared.ask(operation.endpoint.method, f"{operation.path()}?{name}=sk_canary_0123456789abcdef", shared.operator)
+    answer = shared.ask(
+        operation.endpoint.method, f"{operation.path()}?{name}=sk_canary_0123456789abcdef", shared.operator
+    )
 
     assert 400 == answer.status_code
     assert "key-in-query" == answer.json()["code"]

@@ -16,7 +16,7 @@ CSP = (
 )
 PAGE_HEADERS: Mapping[str, str] = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
 STYLE_PATH = "/static/reference.css"
-SAMPLE_HOST = "http://localhost:8377"
+SAMPLE_HOST = "http://localhost:8080"
 
 Json = Mapping[str, Any]
 
