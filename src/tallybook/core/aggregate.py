@@ -76,6 +76,14 @@ class Tally:
         for meter_no, value_hi, value_lo in reading.uniques:
             self.uniques.add((key, minute, meter_no, value_hi, value_lo))
 
+    def take(self, account_id: AccountId, time_us: int, reading: Reading) -> None:
+        """Take one event back that was counted before; what it made extreme or last stays."""
+        counts = [part for value in reading.values for part in ((0, 0) if value is None else (-1, -value))]
+        key = ((account_id, reading.type_no, reading.dimensions), time_us // MINUTE_US)
+        row = self.rows.setdefault(key, [0] * (1 + len(counts)))
+        for place, change in enumerate((-1, *counts)):
+            row[place] += change
+
     def series(self) -> set[SeriesKey]:
         """Return every series that has a row."""
         return {key for key, _ in self.rows}

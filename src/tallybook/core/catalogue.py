@@ -124,10 +124,22 @@ def _merge(base: Catalogue, text: str, source: str) -> Catalogue:
                 raise FieldInvalid(
                     error.message, pointer=place if place.startswith("/meters/") else pointer + place
                 ) from None
+        _refuse_orphans(catalogue, _table(document, "events", ""))
     except FieldInvalid as error:
         line = _line_of(text, error.pointer or "")
         raise StartRefused(f"{source}, line {line}: {(error.pointer or '/')[1:]} {error.message}") from None
     return catalogue
+
+
+def _refuse_orphans(catalogue: Catalogue, changed: Mapping[str, object]) -> None:
+    """Refuse event types that were changed so that a meter from before works on them no longer."""
+    for name in changed:
+        for meter in catalogue.meters_of(name):
+            try:
+                _check_meter(meter, catalogue.events[name])
+            except FieldInvalid as error:
+                message = f"leaves the meter {meter.name} without what it needs: {error.message}"
+                raise FieldInvalid(message, pointer=f"/events/{_escape(name)}") from None
 
 
 def _line_of(text: str, pointer: str) -> int:

@@ -8,6 +8,8 @@ from tallybook.core.clock import US_PER_S
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.window import Span
 
+CALL = "call"
+"""The event type that reports a call; its `call_id` joins it with the lease of that call."""
 TTL_S_DEFAULT, TTL_S_MAX = 30, 3600
 LEASES_LIVE_MAX = 100_000
 """Most live leases of one account."""

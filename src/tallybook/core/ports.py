@@ -158,6 +158,10 @@ class UsageSnapshot(Protocol):
         """Return the raw events of an account whose hours touch *span*; the caller looks at the exact times."""
         ...
 
+    def voided(self, account_no: int) -> set[tuple[int, int]]:
+        """Return the identities (key_hi, key_lo) of events that were taken back."""
+        ...
+
     def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
         """Return the latest seen display names."""
         ...

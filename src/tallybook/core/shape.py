@@ -19,7 +19,8 @@ from tallybook.core.ids import ID_BYTES_MAX, NAME_BYTES_MAX, check_text
 from tallybook.core.meter import Aggregation, Condition, Meter, Operator
 from tallybook.core.number import parse_nanos, to_text
 
-Known = dict[str, str | int | bool]
+Value = str | int | bool
+Known = dict[str, Value]
 """The checked fields of one event: texts, numbers in nanos, booleans."""
 
 FLAG = "1"
@@ -196,7 +197,7 @@ def _uniques(shape: Shape, known: Known) -> tuple[tuple[int, int, int], ...]:
 
 # --- one field --------------------------------------------------------------------------------------------------------
 
-_Converter = Callable[[object, str], str | int | bool]
+_Converter = Callable[[object, str], Value]
 
 
 def _converter(field: Field) -> _Converter:
@@ -267,7 +268,7 @@ def _scalar(value: object, pointer: str) -> str:
     return to_text(parse_nanos(value, pointer))
 
 
-def _as_text(value: str | int | bool) -> str:  # noqa: FBT001 - a value of an event
+def _as_text(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else to_text(value)
@@ -283,7 +284,7 @@ def _test(condition: Condition) -> Callable[[Known], bool]:
     return lambda known: name in known and _as_nanos(known[name]) < bound
 
 
-def _as_nanos(value: str | int | bool) -> int:  # noqa: FBT001 - a value of an event
+def _as_nanos(value: Value) -> int:
     return value if type(value) is int else parse_nanos(value)
 
 

@@ -202,7 +202,8 @@ class _Reading:
 
     def _events(self, span: Span) -> Iterator[Event]:
         admission = Admission(_READER, 0, backfill=True)
+        voided = self._snapshot.voided(self._account.no)
         for body in self._snapshot.events(self._account.no, self._account.id, span):
             event = read_event(0, body, admission, any_time=True)
-            if event.time_us in span:
+            if event.time_us in span and (event.key_hi, event.key_lo) not in voided:
                 yield event

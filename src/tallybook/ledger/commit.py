@@ -22,6 +22,7 @@ from tallybook.ledger.desk import LaneDesk
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
+from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
 from tallybook.ledger.usage import Snapshot
 
@@ -37,6 +38,7 @@ class Committer:
         self._auto_create = accounts_auto_create
         self._numbers = SeriesNumbers(ledger.is_sqlite, an_hour_max=series_an_hour_max)
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
+        self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
 
     def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
@@ -70,6 +72,9 @@ class Committer:
         for pending in accepted:
             for reading in pending.readings:
                 tally.add(pending.event.account_id, pending.event.time_us, reading)
+        for pending in self._settling.settle(connection, accepted, numbers, group):
+            for reading in pending.readings:
+                tally.take(pending.event.account_id, pending.event.time_us, reading)
         folded = self._numbers.resolve(connection, tally.series(), numbers, group)
         self._add_up.write(connection, tally, numbers, self._numbers)
         self._keep_names(connection, accepted, numbers)

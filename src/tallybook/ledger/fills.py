@@ -20,6 +20,7 @@ from tallybook.core.scheme import Scheme, State
 from tallybook.ledger import accounts
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.settle import read_voids
 from tallybook.ledger.series import SeriesNumbers, unmetered_dims
 from tallybook.ledger.tables import (
     LANES_MAX,
@@ -53,6 +54,7 @@ class Fills:
         self._ledger = ledger
         self._numbers = SeriesNumbers(ledger.is_sqlite, an_hour_max=series_an_hour_max)
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
+        self._voids: set[tuple[int, ...]] = set()
 
     def step(self, scheme: Scheme) -> FillProgress | None:
         """Do the next piece of work and say how far its generation is; None when there is nothing to do.
@@ -77,6 +79,7 @@ class Fills:
         task = connection.execute(select(fills).where(mine)).first()  # another process may have been here meanwhile
         if task is None or task.done_batch_no == task.upto_batch_no:
             return FillProgress("", 0, 0)
+        self._voids = {key[1:] for key in read_voids(connection)}
         done = task.done_batch_no
         for batch in self._batches(connection, task.lane, (task.done_batch_no, task.upto_batch_no)):
             self._count(connection, scheme, task.type_no, batch)
@@ -107,6 +110,8 @@ class Fills:
         event_type = scheme.written[type_no].shape.event_type
         tally = Tally()
         for event in _events(batch.body, event_type):
+            if (event.key_hi, event.key_lo) in self._voids:
+                continue
             try:
                 reader = scheme.readers[event_type]
                 readings = reader.readings(event, reader.check(event))

@@ -98,6 +98,17 @@ billing = Table(
 )
 """Accounts whose invoices failed; an account without a row pays."""
 
+voids = Table(
+    "voids",
+    metadata,
+    number("account_no", primary_key=True),
+    number("key_hi", primary_key=True),
+    number("key_lo", primary_key=True),
+    number("voided_us"),
+    sqlite_with_rowid=False,
+)
+"""Identities of events that were taken back: their raw bytes stay, and whoever reads those passes them over."""
+
 outbox = Table(
     "outbox",
     metadata,

@@ -37,8 +37,9 @@ class SeriesNumbers:
         accounts = unfold("rows", [("account_no", "bigint")], sqlite=sqlite)
         self._state = text(
             "SELECT s.account_no,"
-            " (SELECT coalesce(max(r.series_no), 0) FROM series r WHERE r.account_no = s.account_no) AS last_no, (SELECT count(*) FROM series r WHERE r.account_no = s.account_no AND r.created_hour = :hour)"
-            f" AS this_hour FROM ({accounts}) s"
+            " (SELECT coalesce(max(r.series_no), 0) FROM series r WHERE r.account_no = s.account_no) AS last_no,"
+            " (SELECT count(*) FROM series r WHERE r.account_no = s.account_no AND r.created_hour = :hour) AS this_hour"
+            f" FROM ({accounts}) s"
         )
         columns = [("account_no", "bigint"), ("series_no", "bigint"), ("type_no", "bigint"), ("dims_key", "text")]
         rows = unfold("rows", [*columns, ("dims", "text")], sqlite=sqlite)

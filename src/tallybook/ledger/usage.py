@@ -21,6 +21,7 @@ from tallybook.core.number import from_limbs
 from tallybook.core.ports import Place, SumRow
 from tallybook.core.resource import ResourceCount
 from tallybook.core.window import Level, Segment, Span
+from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts
 from tallybook.ledger.rows import to_json, unfold
@@ -86,14 +87,14 @@ class Snapshot:
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
         statement = _by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
-        yield from self._connection.execute(statement, self._at(place, segments, groups)).tuples()
+        yield from map(tuple, self._connection.execute(statement, self._at(place, segments, groups)))
 
     def uniques(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
         statement = _by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
-        yield from self._connection.execute(statement, self._at(place, segments, groups)).tuples()
+        yield from map(tuple, self._connection.execute(statement, self._at(place, segments, groups)))
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
         """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""
@@ -110,12 +111,17 @@ class Snapshot:
                 if isinstance(event, dict) and event.get("subject") == account_id:
                     yield event
 
+    def voided(self, account_no: int) -> set[tuple[int, int]]:
+        """Return the identities (key_hi, key_lo) of events that were taken back."""
+        found = select(voids.c.key_hi, voids.c.key_lo).where(voids.c.account_no == account_no)
+        return set(map(tuple, self._connection.execute(found)))
+
     def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
         """Return the latest seen display names of a dimension's values."""
         found = select(labels.c.value, labels.c.name).where(
             labels.c.account_no == account_no, labels.c.dimension == dimension
         )
-        names: dict[str, str] = dict(self._connection.execute(found).tuples())
+        names: dict[str, str] = dict(map(tuple, self._connection.execute(found)))
         return names if values is None else {value: names[value] for value in values if value in names}
 
     def first_minute(self, place: Place, span: Span, groups: Mapping[int, int] | None) -> int | None:

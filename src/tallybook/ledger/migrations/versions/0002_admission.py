@@ -53,6 +53,7 @@ def upgrade() -> None:
         [text("limit_name"), text("quantity"), number("starts_us"), number("ends_us", nullable=True)],
     )
     by_account("billing", [], [text("status"), number("since_us"), number("grace_ends_us", nullable=True)])
+    by_account("voids", [number("key_hi"), number("key_lo")], [number("voided_us")])
     op.create_table(
         "outbox",
         sa.Column("message_no", _SERIAL, autoincrement=True, nullable=False),
@@ -69,7 +70,7 @@ def upgrade() -> None:
     op.create_index("hold_items_by_expiry", "hold_items", ["expires_us"])
 
 
-def by_account(name: str, keys: list[sa.Column[str]], rest: list[sa.Column[int] | sa.Column[str]]) -> None:
+def by_account(name: str, keys: list[sa.Column[int] | sa.Column[str]], rest: list[sa.Column[int] | sa.Column[str]]) -> None:
     primary = sa.PrimaryKeyConstraint("account_no", *(column.name for column in keys))
     op.create_table(name, number("account_no"), *keys, *rest, primary, sqlite_with_rowid=False)
 
