@@ -1,6 +1,7 @@
 """What no dialect accepts, and how each says no: bad parameters, wrong keys, wrong methods, wrong paths."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -217,21 +218,22 @@ def test_a_store_that_is_away_is_a_503_with_retry_after(front, key, dialect, mon
     assert "7" == answer.headers["retry-after"]
 
 
-def test_a_key_that_asks_too_often_is_told_to_wait(front, monkeypatch):
+def test_a_key_that_asks_too_often_is_told_to_wait(tmp_path):
     """
-    WontoPos counts the requests of each key: beyond the maximum 429, with Retry-After, and others are not touched.
+    WontoPos counts the requests of each key, refused ones too: beyond the maximum 429 with Retry-After, until the
+    minute turns; other keys and other dialects are not touched.
     """
-    key, other = (front.key("a", ["usage:read"]) for _ in range(2))
-    first = front.get("/wontopos/v1/usage", key)
-    limit = int(first.headers["x-ratelimit-limit"])
-    limiter = front.house.app._by_prefix["/wontopos"].pipeline._limiter
-    key_id = front.house.access.authenticate(key).key_id
-    for _ in range(limit - 1):
-        limiter.take(key_id, int(NOW.timestamp()) * 1_000_000)
+    with open_desk(Settings(data_dir=tmp_path, rate_limit_per_minute=3), NOW) as desk:
+        key, other = desk.account("a"), desk.account("a")
+        statuses = [desk.get(f"/wontopos/v1/usage{query}", key).status for query in ("", "?from=x", "/api_x")]
+        answer = desk.get("/wontopos/v1/usage", key)
 
-    answer = front.get("/wontopos/v1/usage", key)
-
-    refused("wontopos", answer, 429)
-    assert "0" == answer.headers["x-ratelimit-remaining"]
-    assert "60" == answer.headers["retry-after"]
-    assert 200 == front.get("/wontopos/v1/usage", other).status
+        assert [200, 400, 404] == statuses
+        refused("wontopos", answer, 429)
+        told = {name: answer.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "reset")}
+        assert {"limit": "3", "remaining": "0", "reset": str(int(NOW.timestamp()) + 60)} == told
+        assert "60" == answer.headers["retry-after"]
+        assert 200 == desk.get("/wontopos/v1/usage", other).status
+        assert 200 == desk.get("/liberclaw/api/v1/usage", key).status
+        desk.now(NOW + timedelta(minutes=1))
+        assert 200 == desk.get("/wontopos/v1/usage", key).status

@@ -38,8 +38,8 @@ DAYS_BACK = 30
 POINTS_MAX = 9_000
 """Most points of one timeseries: a year of hours."""
 
-REQUESTS_PER_MINUTE_MAX = 6_000
-"""Of one key; told in X-RateLimit headers on every answer."""
+REQUESTS_PER_MINUTE_MAX = 600_000
+"""Of one key, unless the settings say otherwise; told in X-RateLimit headers on every answer."""
 
 SUBSCRIPTION = "api_subscription"
 METERS = ("requests", "request_errors", "request_latency_ms", "request_latency_count")
