@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -105,7 +106,7 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if isinstance(error.orig, sqlite.IntegrityError | sqlite.ProgrammingError | sqlite.InterfaceError):
             raise
-        if not isinstance(error.orig, sqlite.Error) and not error.connection_invalidated:
+        if not isinstance(error.orig, sqlite.Error | psycopg.OperationalError) and not error.connection_invalidated:
             raise
         raise Unavailable("the ledger cannot be reached just now", retry_after_s=1, cause=str(error.orig)) from error
 
