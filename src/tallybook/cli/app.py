@@ -15,7 +15,7 @@ from tallybook.cli.outcome import Exit, complain
 from tallybook.cli.plans import plans
 from tallybook.cli.serve import serve
 from tallybook.cli.version import version
-from tallybook.core.errors import TallybookError
+from tallybook.core.errors import TallybookError, Unavailable
 
 app = typer.Typer(
     name="tallybook",
@@ -35,6 +35,17 @@ app.add_typer(accounts, name="accounts")
 app.add_typer(meters, name="meters")
 app.add_typer(plans, name="plans")
 app.command()(version)
+
+_ADVICE = {
+    "disk is full": "; free some space and start again, nothing is lost",
+    "disk I/O error": "; look at the disk and the space left on it",
+    "not a database": "; restore the ledger from a backup, or use another directory",
+    "malformed": "; restore the ledger from a backup, or use another directory",
+    "readonly": "; make the files of the data directory writable",
+    "locked": "; another process writes, try again",
+    "Connection refused": "; is the database server running, and the URL right?",
+}
+"""What helps against the causes that stores give."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,11 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_one_line(error: TallybookError) -> str:
-    """Return the message with the place it is about, and every further fault where there are several."""
-    place = error.pointer or error.parameter
-    if place and place.lstrip("/") not in error.message:
-        return f"{place.lstrip('/')}: {error.message}"
-    return error.message
+    """Return the message with the place it is about, and for an operator the cause and what helps against it."""
+    place = (error.pointer or error.parameter or "").lstrip("/")
+    message = f"{place}: {error.message}" if place and place not in error.message else error.message
+    cause = error.detail.get("cause")
+    if isinstance(error, Unavailable) and isinstance(cause, str):
+        first = cause.strip().splitlines()[0] if cause.strip() else "no reason given"
+        help_ = next((advice for words, advice in _ADVICE.items() if words in cause), "")
+        message = f"{message}: {first}{help_}"
+    return message
 
 
 def _misused(error: typer.TyperException) -> int:

@@ -3,8 +3,6 @@
 Not for what is loaded and how (see `demo_data`, `demo_load`).
 """
 
-import os
-import socket
 import threading
 import time
 import urllib.error
@@ -20,9 +18,9 @@ import typer
 from tallybook.cli.demo_cast import CUSTOMERS
 from tallybook.cli.demo_load import load
 from tallybook.cli.demo_state import DemoState, new_state, read_state, write_demo, write_state
+from tallybook.cli.listening import check_address
 from tallybook.cli.options import read_settings
 from tallybook.cli.outcome import print_table, stdout_console
-from tallybook.core.errors import StartRefused
 from tallybook.house import House
 
 HOST = "127.0.0.1"
@@ -50,7 +48,7 @@ def demo(
 
     Example: tallybook demo --port 8081 --no-browser
     """
-    port = _free_port(port)
+    port = check_address(HOST, port)
     state = read_state(data)
     base_url = f"http://{HOST}:{port}"
     with House.open(read_settings(None, {"data_dir": data, "host": HOST, "port": port, "ledger_url": ""})) as house:
@@ -66,22 +64,6 @@ def demo(
         if browser and stdout_console().is_terminal:
             threading.Thread(target=_browse, args=(base_url,), daemon=True).start()
         house.serve()
-
-
-def _free_port(port: int) -> int:
-    """Return *port*, or a free one for 0, before anything is loaded.
-
-    Raises:
-        StartRefused: If it is in use.
-    """
-    try:
-        with socket.create_server((HOST, port)) as listener:
-            found: int = listener.getsockname()[1]
-            return found
-    except OSError as error:
-        raise StartRefused(
-            f"port {port} of {HOST} is in use ({os.strerror(error.errno or 0)}); choose another with --port"
-        ) from None
 
 
 def _introduce(data: Path, state: DemoState, base_url: str) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tallybook.cli.listening import check_address
 from tallybook.cli.options import ConfigFile, DataDir, LedgerUrl, read_settings
 from tallybook.core.key import SCOPES
 from tallybook.house import House
@@ -35,7 +36,9 @@ def serve(
     Example: tallybook serve --data /var/lib/tallybook --port 8080
     """
     overrides = {"data_dir": data, "host": host, "port": port, "ledger_url": ledger, "test_clock_start": test_clock}
-    with House.open(read_settings(config, overrides)) as house:
+    settings = read_settings(config, overrides)
+    check_address(settings.host, settings.port)
+    with House.open(settings) as house:
         if not house.access.list_keys(limit=1):
             made = house.access.create_key(None, SCOPES, FIRST_KEY_NAME)
             print("This ledger had no keys. The operator's first key, shown this once:", flush=True)
