@@ -62,13 +62,22 @@ class _Schemas:
             types += [endpoint.answer, endpoint.body_schema]
         wanted = [item for item in dict.fromkeys([*types, surface.error]) if item is not None]
         found, components = msgspec.json.schema_components(wanted, ref_template=REF_TEMPLATE)
-        self.components: Json = dict(components)
-        self._of = dict(zip(wanted, found, strict=True))
+        self.components: Json = _with_numbers(components)
+        self._of = dict(zip(wanted, map(_with_numbers, found), strict=True))
 
     def of(self, kind: Any) -> Json:
         """Return the schema, or the reference to it, of a type that the surface uses."""
         schema: Json = self._of[kind]
         return schema
+
+
+def _with_numbers(schema: Any) -> Any:
+    """Return *schema* with Decimals as the JSON numbers that `to_json` writes."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            return {**{key: value for key, value in schema.items() if key != "format"}, "type": "number"}
+        return {key: _with_numbers(value) for key, value in schema.items()}
+    return [_with_numbers(item) for item in schema] if isinstance(schema, list | tuple) else schema
 
 
 def _operation(surface: Surface, endpoint: Endpoint, schemas: _Schemas) -> Json:

@@ -342,7 +342,7 @@ SURFACE = Surface(
     error=ErrorBody,
     requests_per_minute_max=REQUESTS_PER_MINUTE_MAX,
     endpoints=(
-        _get("/v1/usage", summary, summary="Usage of all APIs", answer=Summary, query=SummaryQuery),
-        _get("/v1/usage/{api_id}", detail, summary="Usage of one API over time", answer=Detail, query=DetailQuery),
+        _get("/v1/usage", summary, summary="All APIs", answer=Summary, query=SummaryQuery),
+        _get("/v1/usage/{api_id}", detail, summary="One API", answer=Detail, query=DetailQuery, errors=(NotFound,)),
     ),
 )
