@@ -69,8 +69,8 @@ class Desk(Protocol):
         """Keep a new lease, or what became of a known one."""
         ...
 
-    def billed_call(self, account_no: int, call_id: str) -> str | None:
-        """Return the call event that was written when a lease met its deadline, while no real one has come."""
+    def call_reported(self, account_no: int, call_id: str) -> bool:
+        """Whether a lease of the same call was billed already."""
         ...
 
     def set_billed(self, account_no: int, lease_id: str, event: str | None) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tallybook.core.clock import US_PER_S
-from tallybook.core.desk import Desk
+from tallybook.core.desk import Answered, Desk
 from tallybook.core.errors import Conflict, NotFound
 from tallybook.core.event import FUTURE_US
 from tallybook.core.hold import (
@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 VALUES_MAX = 100
 """Most values of a limit's *per* dimension that are told, those with most usage first."""
 
+REFUSED_STATUS = 400
 _T = TypeVar("_T")
+
+
+class KeyReused(Conflict):
+    """An Idempotency-Key came a second time, with another request."""
+
+    code = "idempotency-key-reused"
 
 
 class Lanes(Protocol):
@@ -175,6 +182,32 @@ class Limits:
             return released
 
         return action
+
+    def once(
+        self, account: Account, key: str | None, digest: str, action: Callable[[Desk], Answered], now_us: int
+    ) -> Callable[[Desk], Answered]:
+        """Return an action that does *action* once for an Idempotency-Key and gives its answer again after that.
+
+        Answers below status 400 are kept; a refusal is not, for it may be another one next time. The lane does one
+        request of an account at a time, so a repeated key waits for the first to end.
+
+        It raises KeyReused where the key came with another request before.
+        """
+        if key is None:
+            return action
+
+        def repeated(desk: Desk) -> Answered:
+            known = desk.answered(account.no, key)
+            if known is not None:
+                if known.digest != digest:
+                    raise KeyReused("the Idempotency-Key was used for another request")
+                return known
+            answer = action(desk)
+            if answer.status < REFUSED_STATUS:
+                desk.remember(account.no, key, answer, now_us)
+            return answer
+
+        return repeated
 
     def run(self, account: Account, action: Callable[[Desk], _T]) -> "Future[_T]":
         """Queue *action* for the account's lane; the future is done when what it wrote is durable."""

@@ -128,10 +128,10 @@ class LaneDesk:
             row = {"account_no": account_no, "lease_id": lease.lease_id, "billed": None}
             self._connection.execute(insert(leases), row | values)
 
-    def billed_call(self, account_no: int, call_id: str) -> str | None:
-        """Return the call event that was written when a lease met its deadline, while no real one has come."""
+    def call_reported(self, account_no: int, call_id: str) -> bool:
+        """Whether a lease of the same call was billed already."""
         mine = (leases.c.account_no == account_no) & (leases.c.call_id == call_id) & leases.c.billed.is_not(None)
-        return self._connection.scalar(select(leases.c.billed).where(mine).limit(1))
+        return self._connection.execute(select(leases.c.lease_id).where(mine).limit(1)).first() is not None
 
     def set_billed(self, account_no: int, lease_id: str, event: str | None) -> None:
         """Note the call event that a lease's deadline wrote, or that a real one took its place."""

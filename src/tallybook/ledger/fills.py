@@ -20,8 +20,8 @@ from tallybook.core.scheme import Scheme, State
 from tallybook.ledger import accounts
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.settle import read_voids
 from tallybook.ledger.series import SeriesNumbers, unmetered_dims
+from tallybook.ledger.settle import read_voids
 from tallybook.ledger.tables import (
     LANES_MAX,
     event_types,

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
+from tallybook.core.ids import AccountId
 from tallybook.core.lease import Lease
 from tallybook.ledger.desk import read_held, read_live_leases
 from tallybook.ledger.limit_tables import hold_items, leases
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.tables import accounts
 
 SWEPT_MAX = 500
 """Most leases that one sweep looks at."""
@@ -39,10 +41,12 @@ class LedgerHolds:
         with self._ledger.reading() as connection:
             return read_live_leases(connection, account_no, limit, now_us)
 
-    def run_out(self, now_us: int) -> list[tuple[int, str]]:
-        """Return (account number, lease) of leases that ran out and that nobody has ended yet."""
+    def run_out(self, now_us: int) -> list[tuple[AccountId, str]]:
+        """Return (account, lease) of leases that ran out and that nobody has ended yet."""
         table = leases.c
         over = (table.expires_us <= now_us) | (table.deadline_us <= now_us)
-        found = select(table.account_no, table.lease_id).where(table.ended_us.is_(None), over).limit(SWEPT_MAX)
+        owner = accounts.c.account_no == table.account_no
+        found = select(accounts.c.account_id, table.lease_id).where(owner, table.ended_us.is_(None), over)
         with self._ledger.reading() as connection:
-            return [(account_no, lease_id) for account_no, lease_id in connection.execute(found)]
+            rows = connection.execute(found.limit(SWEPT_MAX))
+            return [(AccountId(account_id), lease_id) for account_id, lease_id in rows]

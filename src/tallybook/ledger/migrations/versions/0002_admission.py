@@ -70,7 +70,9 @@ def upgrade() -> None:
     op.create_index("hold_items_by_expiry", "hold_items", ["expires_us"])
 
 
-def by_account(name: str, keys: list[sa.Column[int] | sa.Column[str]], rest: list[sa.Column[int] | sa.Column[str]]) -> None:
+def by_account(
+    name: str, keys: list[sa.Column[int] | sa.Column[str]], rest: list[sa.Column[int] | sa.Column[str]]
+) -> None:
     primary = sa.PrimaryKeyConstraint("account_no", *(column.name for column in keys))
     op.create_table(name, number("account_no"), *keys, *rest, primary, sqlite_with_rowid=False)
 

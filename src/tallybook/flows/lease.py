@@ -1,0 +1,264 @@
+"""Slots of concurrency limits: granted, kept alive, released, and ended by themselves.
+
+A lease counts from its grant until it is released, runs out without a heartbeat, or meets the deadline of a duration
+limit. At the deadline the platform is told to hang up (`lease.terminated` in the outbox) and the call is billed at its
+limit, until a real `call` event of the same call takes that event's place.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from tallybook.core.clock import US_PER_S, Clock
+from tallybook.core.desk import Desk
+from tallybook.core.errors import Conflict, FieldInvalid, NotFound, TallybookError
+from tallybook.core.event import Admission, read_event
+from tallybook.core.hold import Decision, Standing, refusal_of
+from tallybook.core.ids import AccountId, new_id
+from tallybook.core.instant import instant_text
+from tallybook.core.intake import read_pending
+from tallybook.core.key import Caller
+from tallybook.core.lease import CALL, LEASES_LIVE_MAX, Ending, Lease, deadline_us, new_token
+from tallybook.core.limit import Limit, LimitKind, LimitState
+from tallybook.core.number import NANOS
+from tallybook.core.plan import Account
+from tallybook.core.ports import Pending, PlanSource, UsageReader
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+SOURCE = "tallybook/leases"
+SWEEP_EVERY_S = 0.5
+_ITSELF = Caller("leases", None, frozenset())
+_T = TypeVar("_T")
+
+
+class LeaseLost(Conflict):
+    """The lease ended, or the token is not the one that holds it: whoever asks holds no slot."""
+
+    code = "lease-lost"
+
+
+class Lanes(Protocol):
+    """Runs decisions inside lanes: `flows.ingest`."""
+
+    def act(self, account_id: str, action: Callable[[Desk], _T]) -> "Future[_T]":
+        """Run *action* inside the next transaction of the account's lane."""
+        ...
+
+
+class Sweep(Protocol):
+    """Finds leases that ran out."""
+
+    def run_out(self, now_us: int) -> list[tuple[AccountId, str]]:
+        """Return (account, lease) of leases that ran out and that nobody has ended yet."""
+        ...
+
+
+class AccountSource(Protocol):
+    """Finds accounts: `flows.subscribe`."""
+
+    def get(self, account_id: AccountId) -> Account:
+        """Return the account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What became of asking for a slot: *lease* is None where the decision is a no."""
+
+    decision: Decision
+    lease: Lease | None
+
+
+class Leases:
+    """Gives slots out and takes them back, for every surface."""
+
+    def __init__(self, usage: UsageReader, plans: PlanSource, lanes: Lanes, clock: Clock) -> None:
+        self._usage = usage
+        self._plans = plans
+        self._lanes = lanes
+        self._clock = clock
+
+    def grant(
+        self, account: Account, limit_name: str, ttl_s: int, call_id: str | None, now_us: int
+    ) -> Callable[[Desk], Granted]:
+        """Return the action that takes a slot of *limit_name*, if one is free."""
+
+        def action(desk: Desk) -> Granted:
+            limits = self._plans.limits_of(account, now_us)
+            limit = _concurrent(limits, limit_name)
+            live: Sequence[Lease] = desk.leases_live(account.no, limit.name, now_us)
+            frees_at_us = min((lease.runs_out_us for lease in live), default=None)
+            standing = Standing(LimitState(limit, len(live) * NANOS), NANOS, frees_at_us)
+            decision = Decision([standing], refusal_of(account.billing_status))
+            if not decision.allowed:
+                return Granted(decision, None)
+            if len(live) >= LEASES_LIVE_MAX:
+                raise Conflict(f"an account has at most {LEASES_LIVE_MAX} live leases")
+            lease = Lease(
+                lease_id=new_id("lse"),
+                limit=limit.name,
+                token=new_token(now_us),
+                call_id=call_id,
+                ttl_us=ttl_s * US_PER_S,
+                granted_us=now_us,
+                expires_us=now_us + ttl_s * US_PER_S,
+                deadline_us=deadline_us(limits, now_us),
+            )
+            desk.put_lease(account.no, lease)
+            desk.write([self._granted_event(account, lease, len(live) + 1)])
+            return Granted(decision, lease)
+
+        return action
+
+    def heartbeat(self, account: Account, lease_id: str, token: str, now_us: int) -> Callable[[Desk], Lease]:
+        """Return the action that keeps a lease alive for its TTL from now.
+
+        It raises NotFound for no such lease, LeaseLost where it ended or another token holds it.
+        """
+
+        def action(desk: Desk) -> Lease:
+            lease = _held(desk, account, lease_id, token)
+            if not lease.is_live(now_us):
+                raise LeaseLost("the lease has ended")
+            kept = replace(lease, expires_us=now_us + lease.ttl_us)
+            desk.put_lease(account.no, kept)
+            return kept
+
+        return action
+
+    def release(self, account: Account, lease_id: str, token: str, now_us: int) -> Callable[[Desk], Lease]:
+        """Return the action that frees a slot; releasing what has ended already is harmless."""
+
+        def action(desk: Desk) -> Lease:
+            lease = _held(desk, account, lease_id, token)
+            if lease.ended_us is not None:
+                return lease
+            ended = replace(lease, ended_us=min(now_us, lease.runs_out_us), ending=Ending.RELEASED)
+            desk.put_lease(account.no, ended)
+            return ended
+
+        return action
+
+    def end(self, account: Account, lease_id: str, now_us: int) -> Callable[[Desk], Lease | None]:
+        """Return the action that ends a lease which ran out; None where somebody else did or it came alive."""
+
+        def action(desk: Desk) -> Lease | None:
+            lease = desk.find_lease(account.no, lease_id)
+            if lease is None or lease.ended_us is not None or lease.is_live(now_us):
+                return None
+            met = lease.deadline_us is not None and lease.deadline_us <= lease.expires_us
+            ended = replace(lease, ended_us=lease.runs_out_us, ending=Ending.TERMINATED if met else Ending.EXPIRED)
+            desk.put_lease(account.no, ended)
+            if met:
+                self._terminate(desk, account, ended, now_us)
+            return ended
+
+        return action
+
+    def _terminate(self, desk: Desk, account: Account, lease: Lease, now_us: int) -> None:
+        """Tell the platform to hang up, and bill the time until the deadline."""
+        body = {
+            "account": account.id,
+            "lease": lease.lease_id,
+            "limit": lease.limit,
+            "call_id": lease.call_id,
+            "ended_at": instant_text(lease.span.end_us),
+        }
+        desk.tell(account.no, "lease.terminated", body, now_us)
+        call_id = lease.call_id or lease.lease_id
+        if desk.call_reported(account.no, call_id):
+            return
+        seconds = (lease.span.end_us - lease.granted_us) // US_PER_S
+        data = {"channel": "voice", "direction": "outbound", "duration_s": seconds, "call_id": call_id}
+        event = self._event(account, f"{lease.lease_id}.call", CALL, lease.span.end_us, data)
+        desk.set_billed(account.no, lease.lease_id, msgspec.json.encode(event.event.body).decode())
+        desk.write([event])
+
+    def _granted_event(self, account: Account, lease: Lease, live: int) -> Pending:
+        data = {"limit": lease.limit, "live": live, "lease_id": lease.lease_id}
+        return self._event(account, lease.lease_id, "lease.granted", lease.granted_us, data)
+
+    def _event(
+        self, account: Account, event_id: str, event_type: str, time_us: int, data: Mapping[str, object]
+    ) -> Pending:
+        body = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": SOURCE,
+            "type": event_type,
+            "subject": account.id,
+            "time": instant_text(time_us),
+            "data": dict(data),
+        }
+        event = read_event(0, body, Admission(_ITSELF, time_us, backfill=True), any_time=True)
+        return read_pending(event, self._usage.scheme)
+
+    def run(self, account: Account, action: Callable[[Desk], _T]) -> "Future[_T]":
+        """Queue *action* for the account's lane; the future is done when what it wrote is durable."""
+        return self._lanes.act(account.id, action)
+
+
+def _concurrent(limits: Sequence[Limit], name: str) -> Limit:
+    limit = next((limit for limit in limits if limit.name == name), None)
+    if limit is None:
+        raise NotFound(f"the account has no limit called {name[:64]!r}", pointer="/limit")
+    if limit.kind is not LimitKind.CONCURRENT:
+        raise FieldInvalid(f"is a {limit.kind} limit, of which no lease can be had", pointer="/limit")
+    return limit
+
+
+def _held(desk: Desk, account: Account, lease_id: str, token: str) -> Lease:
+    lease = desk.find_lease(account.no, lease_id)
+    if lease is None:
+        raise NotFound("there is no such lease")
+    if lease.token != token:
+        raise LeaseLost("the token is not the one that holds this lease")
+    return lease
+
+
+class LeaseSweeper:
+    """Ends leases that ran out, in a thread of its own; any number of processes may do so at once."""
+
+    def __init__(self, leases: Leases, accounts: AccountSource, sweep: Sweep, clock: Clock) -> None:
+        self._leases = leases
+        self._accounts = accounts
+        self._sweep = sweep
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> int:
+        """End what has run out by now; return how many leases this call ended.
+
+        Raises:
+            Unavailable: If the store cannot be written; a later call goes on.
+        """
+        now_us = self._clock.now_us()
+        waiting = []
+        for account_id, lease_id in self._sweep.run_out(now_us):
+            account = self._accounts.get(account_id)
+            waiting.append(self._leases.run(account, self._leases.end(account, lease_id, now_us)))
+        return sum(future.result() is not None for future in waiting)
+
+    def start(self) -> None:
+        """Sweep every half second until `close`."""
+        self._thread = threading.Thread(target=self._watch, name="tallybook-leases", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the sweep at hand."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SWEEP_EVERY_S):
+            try:
+                self.run()
+            except TallybookError:
+                self._stop.wait(SWEEP_EVERY_S)  # the store is full or away; the next sweep tries again
