@@ -12,6 +12,11 @@ MINE, OTHER, NOBODY = "acme", "zeta", "none"
 
 CANARY = "canary-7f3a"
 
+AGENTS = [
+    {"id": f"r{n}", "type": "resource.created", "subject": MINE, "data": {"kind": "agent", "resource_id": f"g{n}"}}
+    for n in range(4)
+]
+
 WITH_ACCOUNT = [o for o in OF_ACCOUNTS if "{account_id}" in o.endpoint.path]
 
 

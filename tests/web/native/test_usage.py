@@ -1,4 +1,4 @@
-"""``GET /v1/accounts/{id}/usage`` and the ranking, sentence by sentence; spans, zones and granularities at their edges."""
+"""``GET /v1/accounts/{id}/usage`` and the ranking, sentence by sentence; spans, zones, granularities at their edges."""
 
 from datetime import date, datetime, timedelta
 
@@ -23,6 +23,10 @@ def ask(desk, query, key=None):
 def call(number, time, seconds, **data):
     body = {"channel": "voice", "direction": "inbound", "duration_s": seconds, **data}
     return {"id": f"call-{number}", "type": "call", "subject": "acme", "time": time, "data": body}
+
+
+def stored(time, megabytes):
+    return {"id": time, "type": "storage.snapshot", "subject": "acme", "time": time, "data": {"megabytes": megabytes}}
 
 
 def values(answer):
