@@ -8,9 +8,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tallybook.core.errors import StartRefused
+from tallybook.ledger.limit_tables import metadata
 from tallybook.ledger.migrate import HEAD, migrate, revision, script_config
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.limit_tables import metadata
 from tests.support.stores import NewStore
 
 SQLITE_SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL ORDER BY name"
