@@ -23,7 +23,7 @@ from tallybook.core.errors import (
 )
 from tallybook.core.ids import ID_BYTES_MAX
 from tallybook.web.endpoint import ACCOUNT_HEADER, JSON, AccountOf, Endpoint, Fault, Refusal, Reply, Surface
-from tallybook.web.errors import MediaUnsupported, ParametersInvalid, RateLimited
+from tallybook.web.errors import AccountHeaderMissing, MediaUnsupported, ParametersInvalid, RateLimited
 from tallybook.web.problem import faults_of, status_of
 
 REF_TEMPLATE = "#/components/schemas/{name}"
@@ -218,8 +218,10 @@ def _errors(surface: Surface, endpoint: Endpoint) -> Iterable[TallybookError]:
     if endpoint.query is not None:
         name = msgspec.structs.fields(endpoint.query)[0].encode_name
         kinds.append(ParametersInvalid([Fault("query", name, f"{name} must not be empty", "empty")]))
-    if endpoint.account is AccountOf.PATH:
+    if endpoint.account is not AccountOf.NOBODY:
         kinds.append(NotFound("there is no such account"))
+    if endpoint.account is AccountOf.KEY:
+        kinds.append(AccountHeaderMissing(f"an operator's key must name the account in the header {ACCOUNT_HEADER}"))
     if surface.requests_per_minute_max is not None:
         kinds.append(RateLimited("too many requests in this minute", retry_after_s=1))
     if endpoint.body_schema is not None:
