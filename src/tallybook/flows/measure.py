@@ -8,8 +8,10 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from tallybook.core.errors import ParameterInvalid
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
+from tallybook.core.instant import MINUTE_US
 from tallybook.core.key import Caller
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account
@@ -114,6 +116,9 @@ class Measure:
         view = make_view(self.scheme, Question(meter_name, (span,)))
         view.refuse_ranking()
         covered = cover((span,))
+        if covered.edges:
+            parameter = "from" if span.start_us % MINUTE_US else "to"
+            raise ParameterInvalid("accounts are ranked over whole minutes", parameter=parameter)
         place = Place(0, view.generation.type_no, view.slots)
         totals: dict[AccountId, int] = {}
         for account_id, dims, events, slots in self._store.ranking(

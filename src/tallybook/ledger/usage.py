@@ -47,13 +47,19 @@ class Usage:
     def ranking(
         self, place: Place, segments: Sequence[Segment], *, by_series: bool
     ) -> list[tuple[AccountId, Mapping[str, str], int, tuple[tuple[int, int], ...]]]:
-        """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series."""
-        statement = _ranking_sql(place.slots, by_series=by_series, sqlite=self._ledger.is_sqlite)
+        """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series.
+
+        There is one such row for each part of the rollups that holds one of the slots; they add up.
+        """
+        found = []
         with self._ledger.reading() as connection:
-            rows = connection.execute(statement, {"type_no": place.type_no, "rows": _segment_json(segments)})
-            return [
-                (AccountId(row[0]), json.loads(row[1]), int(row[2]), _slot_values(row, 3, place.slots)) for row in rows
-            ]
+            for part, wanted in _by_part(place.slots):
+                statement = _ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
+                parameters = {"type_no": place.type_no, "rows": _segment_json(segments), "part": part}
+                for row in connection.execute(statement, parameters):
+                    slots = _slot_values(row, wanted, place.slots)
+                    found.append((AccountId(row[0]), json.loads(row[1]), int(row[2]), slots))
+        return found
 
 
 class Snapshot:
@@ -72,15 +78,11 @@ class Snapshot:
 
     def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
-        parts = sorted({slot // SLOTS for slot in place.slots} | {0})
-        for part in parts:
-            wanted = tuple(slot for slot in place.slots if slot // SLOTS == part)
-            statement = _sums_sql(tuple(s % SLOTS for s in wanted), grouped=groups is not None, sqlite=self._sqlite)
+        for part, wanted in _by_part(place.slots):
+            statement = _sums_sql(_within(wanted), grouped=groups is not None, sqlite=self._sqlite)
             parameters = self._parameters(place, segments, groups) | {"part": part}
             for row in self._connection.execute(statement, parameters):
-                values = dict(zip(wanted, _slot_values(row, 3, wanted), strict=True))
-                slots = tuple(values.get(slot, (0, 0)) for slot in place.slots)
-                yield SumRow(row[0], row[1], int(row[2]) if part == 0 else 0, slots)
+                yield SumRow(row[0], row[1], int(row[2]), _slot_values(row, wanted, place.slots))
 
     def marks(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
@@ -156,12 +158,23 @@ def _segment_json(segments: Sequence[Segment]) -> str:
     return to_json([(int(s.level), s.low, s.high, s.window, s.stride) for s in segments])
 
 
-def _slot_values(row: Sequence[int], start: int, slots: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Read (count, nanos) per slot from the sums that begin at *start*."""
-    return tuple(
-        (int(row[place]), from_limbs(int(row[place + 1]), int(row[place + 2]), int(row[place + 3])))
-        for place in range(start, start + 4 * len(slots), 4)
-    )
+def _by_part(slots: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the parts of rollup rows to look at, each with its slots; the first, which counts events, always."""
+    parts = sorted({slot // SLOTS for slot in slots} | {0})
+    return [(part, tuple(slot for slot in slots if slot // SLOTS == part)) for part in parts]
+
+
+def _within(slots: Sequence[int]) -> tuple[int, ...]:
+    return tuple(slot % SLOTS for slot in slots)
+
+
+def _slot_values(row: Sequence[int], wanted: Sequence[int], slots: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Read (count, nanos) of each of *slots* from a row that has, after three columns, the sums of those *wanted*."""
+    found = {
+        slot: (int(row[place]), from_limbs(int(row[place + 1]), int(row[place + 2]), int(row[place + 3])))
+        for slot, place in zip(wanted, range(3, len(row), 4), strict=True)
+    }
+    return tuple(found.get(slot, (0, 0)) for slot in slots)
 
 
 # --- the statements -----------------------------------------------------------------------------------------------
@@ -211,6 +224,6 @@ def _ranking_sql(slots: tuple[int, ...], *, by_series: bool, sqlite: bool) -> Te
     return text(
         f"SELECT a.account_id, {dims} AS dims, sum(r.events){_columns(slots)} FROM accounts a"
         f" CROSS JOIN ({segments}) s JOIN rollups r ON r.account_no = a.account_no AND r.type_no = :type_no"
-        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high AND r.part = 0{join}"
+        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high AND r.part = :part{join}"
         " GROUP BY a.account_id, dims"
     )
