@@ -128,7 +128,7 @@ def test_without_a_mapping_a_row_is_an_event():
         (('multiply = "0.001"', "multiply = 0.001"), "multiply"),
         (('column = "kind" }', 'column = "kind", constant = "x" }'), "data.channel"),
         (('{ constant = "inbound" }', '"inbound"'), "data.direction"),
-        (('default = "nobody"', 'defalt = "nobody"'), "defalt"),
+        (('default = "nobody"', 'otherwise = "nobody"'), "otherwise"),
         (("constant = 0 ", "constant = 0.5 "), "exact"),
         (('skip = { tenant = "internal" }', 'skip = "internal"'), "skip"),
         (('source = "pbx"', 'delimiter = "||"'), "delimiter"),

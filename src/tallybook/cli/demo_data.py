@@ -71,15 +71,20 @@ def events(now_us: int, seed: int = SEED) -> Iterator[Event]:
     """Yield every event of the demo up to *now_us*, day by day."""
     start = first_day(now_us)
     for number in range(DAYS):
-        day = start + timedelta(days=number)
         if number == OUTAGE_DAY:
             continue
-        now_text = _text_ms(now_us) if day_start_us(day) + DAY_US > now_us else None
-        for customer in CUSTOMERS:
-            dice = Random(f"{seed}/{customer.account}/{day.isoformat()}")  # noqa: S311 - a demo, not a secret
-            for event in _day_events(customer, _Day(number, day, dice)):
-                if now_text is None or str(event["time"]) <= now_text:
-                    yield event
+        day = start + timedelta(days=number)
+        found = _events_of_all(day, number, seed)
+        if day_start_us(day) + DAY_US > now_us:
+            until = _text_ms(now_us)
+            found = (event for event in found if str(event["time"]) <= until)
+        yield from found
+
+
+def _events_of_all(day: date, number: int, seed: int) -> Iterator[Event]:
+    for customer in CUSTOMERS:
+        dice = Random(f"{seed}/{customer.account}/{day.isoformat()}")  # noqa: S311 - a demo, not a secret
+        yield from _day_events(customer, _Day(number, day, dice))
 
 
 def _day_events(customer: Customer, day: _Day) -> Iterator[Event]:
