@@ -111,7 +111,7 @@ def test_a_body_of_exactly_the_cap_passes():
     The bound is inclusive, and so is the number of members.
     """
     full = bytes(CAP)
-    members = b"".join(gzip.compress(full[start :: GZIP_MEMBERS_MAX]) for start in range(GZIP_MEMBERS_MAX))
+    members = b"".join(gzip.compress(full[start::GZIP_MEMBERS_MAX]) for start in range(GZIP_MEMBERS_MAX))
 
     assert full == decode_body(gzip.compress(full), coded("gzip"), CAP)
     assert full == decode_body(zstd_without_size(full), coded("zstd"), CAP)
