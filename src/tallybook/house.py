@@ -140,7 +140,7 @@ class House:
             try:
                 settings.data_dir.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StartRefused(f"{settings.data_dir}: {error.strerror}") from None
+                raise StartRefused(f"cannot make the directory {settings.data_dir}: {error.strerror}; name another") from None
             url = sqlite_url(settings.data_dir)
             if self._exclusive:
                 self._closing.callback(os.close, _lock(settings.data_dir))
