@@ -140,7 +140,9 @@ class House:
             try:
                 settings.data_dir.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StartRefused(f"cannot make the directory {settings.data_dir}: {error.strerror}; name another") from None
+                raise StartRefused(
+                    f"cannot make the directory {settings.data_dir}: {error.strerror}; name another"
+                ) from None
             url = sqlite_url(settings.data_dir)
             if self._exclusive:
                 self._closing.callback(os.close, _lock(settings.data_dir))
@@ -286,5 +288,7 @@ def _lock(data_dir: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise StartRefused(f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url") from None
+        raise StartRefused(
+            f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url"
+        ) from None
     return descriptor

@@ -138,8 +138,8 @@ def open_desk(data_dir: Path, *, now: str = NOW, **settings: Any) -> Iterator[De
 
 def message(event_id: str, account: str, **more: object) -> dict[str, object]:
     """Return an event: an inbound message to agent a1; *more* replaces fields of its data or of the envelope."""
-    data = {"direction": "inbound", "agent_id": "a1"}
+    data: dict[str, object] = {"direction": "inbound", "agent_id": "a1"}
     envelope: dict[str, object] = {"id": event_id, "type": "message", "subject": account}
     for name, value in more.items():
-        (data if name in {"direction", "agent_id", "agent_name"} else envelope)[name] = value  # type: ignore[index]
+        (data if name in {"direction", "agent_id", "agent_name"} else envelope)[name] = value
     return {**envelope, "data": envelope.get("data", data)}

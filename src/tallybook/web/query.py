@@ -95,16 +95,16 @@ def read_query(struct: type[_S], pairs: Pairs) -> _S:
     values: dict[str, object] = {}
     faults: list[Fault] = []
     for parameter in _parameters(struct):
+        name = parameter.name
         try:
-            if parameter.many is _Many.BRACKETED:
-                if parameter.name in bracketed:
-                    values[parameter.field] = _read_bracketed(parameter, bracketed[parameter.name])
-            elif parameter.name in given:
-                values[parameter.field] = _read_given(parameter, given[parameter.name])
+            if parameter.many is _Many.BRACKETED and name in bracketed:
+                values[parameter.field] = _read_bracketed(parameter, bracketed[name])
+            elif parameter.many is not _Many.BRACKETED and name in given:
+                values[parameter.field] = _read_given(parameter, given[name])
             elif parameter.required:
                 raise _Wrong("missing", "must be given")
         except _Wrong as wrong:
-            faults.append(Fault("query", parameter.name, f"{parameter.name} {wrong.must}", wrong.kind, wrong.bound))
+            faults.append(Fault("query", name, f"{name} {wrong.must}", wrong.kind, wrong.bound))
     if faults:
         raise ParametersInvalid(faults)
     return struct(**values)
