@@ -52,16 +52,16 @@ def test_percentages_have_one_place_and_are_not_clamped():
 @given(row=st.lists(seconds, max_size=40), cuts=st.lists(st.integers(0, 40), max_size=5))
 def test_carried_minutes_add_up_however_they_are_grouped(row, cuts):
     """
-    The shown values of any grouping of a row add up to the rounded sum of the row, none off by a hundredth or more.
+    The shown values of any grouping of a row add up to the rounded sum of the row, none off by a millionth or more.
     """
     edges = [0, *sorted(min(cut, len(row)) for cut in cuts), len(row)]
     grouped = [sum(row[low:high]) for low, high in pairwise(edges)]
 
     shown = numbers.minutes_carried(grouped)
 
-    assert sum(numbers.minutes_carried(row)) == sum(shown) == numbers.minutes_from_nanos(sum(row))
+    assert sum(numbers.minutes_carried(row)) == sum(shown) == numbers.minutes_from_nanos(sum(row), numbers.MINUTE_PLACES_FINE)
     for value, exact in zip(shown, grouped, strict=True):
-        assert abs(Fraction(value) - Fraction(exact, 60 * NANOS)) < Fraction(1, 100)
+        assert abs(Fraction(value) - Fraction(exact, 60 * NANOS)) < Fraction(1, 10**numbers.MINUTE_PLACES_FINE)
 
 
 def test_a_mean_of_nothing_is_zero():

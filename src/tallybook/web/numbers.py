@@ -13,6 +13,8 @@ MINUTE_NANOS = 60 * NANOS
 """One minute of a meter that counts seconds."""
 
 MINUTE_PLACES = 2
+MINUTE_PLACES_FINE = 6
+"""For a document that does not say how minutes are rounded: a second is never lost."""
 PERCENT_PLACES = 1
 CENT_PLACES = 2
 
@@ -45,9 +47,9 @@ def point_from_nanos(nanos: int) -> Decimal:
     return value if value != value.to_integral_value() else value.quantize(_ONE_PLACE)
 
 
-def minutes_from_nanos(seconds_nanos: int) -> int | Decimal:
-    """Return seconds as minutes of two places, whole ones without a point: 320, 1.67."""
-    return json_number(ratio(seconds_nanos, MINUTE_NANOS, MINUTE_PLACES))
+def minutes_from_nanos(seconds_nanos: int, places: int = MINUTE_PLACES) -> int | Decimal:
+    """Return seconds as minutes of two places or *places*, whole ones without a point: 320, 1.67."""
+    return json_number(ratio(seconds_nanos, MINUTE_NANOS, places))
 
 
 def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
@@ -56,15 +58,15 @@ def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
 
 
 def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
-    """Return a row of seconds as minutes of two places that add up to the rounded sum of the row.
+    """Return a row of seconds as minutes of MINUTE_PLACES_FINE places that add up to the rounded sum of the row.
 
     Each value is the difference of two rounded running totals, so what rounding takes from one it gives to the next:
-    days, weeks and months of the same span have the same sum, and none is off by a hundredth or more.
+    days, weeks and months of the same span have the same sum, and none is off by a unit of the last place or more.
     """
     carried, total, shown = [], 0, Decimal(0)
     for value in seconds_nanos:
         total += value
-        until = ratio(total, MINUTE_NANOS, MINUTE_PLACES)
+        until = ratio(total, MINUTE_NANOS, MINUTE_PLACES_FINE)
         carried.append(json_number(until - shown))
         shown = until
     return carried

@@ -58,13 +58,13 @@ def test_only_this_month_counts_and_only_voice_makes_voice_minutes(desk, key):
 
 def test_percentages_have_one_decimal_and_are_not_clamped(desk, key):
     """
-    30 of 25 minutes are 120.0 %; 50 seconds are 0.83 minutes and 3.3 %.
+    30 of 25 minutes are 120.0 %; 50 seconds are 0.833333 minutes and 3.3 %.
     """
     desk.tell(story := Story("tenant"))
     story.tell("call", NOW, {**CALL, "duration_s": 50})
     desk.tell(story)
     answer = desk.get(SUMMARY, key)
-    assert '"voice_minutes":{"used":0.83,"limit":25,"percentage":3.3}' in answer.text
+    assert '"voice_minutes":{"used":0.833333,"limit":25,"percentage":3.3}' in answer.text
 
     more = Story("tenant-more")
     more.account_id = "tenant"

@@ -19,6 +19,7 @@ from tallybook.core.plan import Plan
 from tallybook.core.window import Granularity, Span, all_time, month_of, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
+    MINUTE_PLACES_FINE,
     count_from_nanos,
     counts_from_nanos,
     minutes_carried,
@@ -191,7 +192,7 @@ def write_period(now_us: int) -> Period:
 def write_minutes(used: int, limit: int | None) -> Share:
     """Return seconds used of a limit in seconds, both as minutes."""
     shown = None if limit is None else minutes_from_nanos(limit)
-    return Share(minutes_from_nanos(used), shown, percentage_from_nanos(used, limit))
+    return Share(minutes_from_nanos(used, MINUTE_PLACES_FINE), shown, percentage_from_nanos(used, limit))
 
 
 def write_count(used: int, limit: int | None) -> Share:
