@@ -31,6 +31,7 @@ def test_version_is_the_package_version(run):
     For people and for programs.
     """
     assert f"tallybook {__version__}\n" == run("version").out
+    assert f"tallybook {__version__}\n" == run("--version").out
     assert {"version": __version__} == run("version", "--json").json
 
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def test_get_prints_the_body_of_the_answer(run, tmp_path, operator_key):
     """
@@ -21,7 +23,7 @@ def test_get_takes_the_key_from_the_environment(run, tmp_path, operator_key, mon
     assert 0 == run("get", "/v1/keys?limit=1", "--data", tmp_path / "data").code
 
 
-def test_a_refusal_is_exit_code_1_with_its_body(run, tmp_path):
+def test_a_refusal_is_exit_code_1_with_its_body(run, tmp_path, operator_key):
     """
     The problem document is still printed, because a program may want it.
     """
@@ -41,8 +43,29 @@ def test_a_path_without_a_slash_is_refused(run, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_health_needs_no_key(run, tmp_path):
+@pytest.mark.parametrize("path", ["/\x00", "/" + "x" * 70_000, "//", "/v1/../%zz", "/é?ü=\ud800"])
+def test_odd_paths_are_answered_or_refused(run, tmp_path, operator_key, path):
     """
-    A fresh directory is healthy.
+    Whatever it is, it ends in one line and an exit code.
+    """
+    ended = run("get", path, "--data", tmp_path / "data", "--key", operator_key)
+    assert 1 == ended.code
+    assert ended.error
+
+
+def test_a_directory_without_a_ledger_is_a_mistake(run, tmp_path):
+    """
+    A command that only reads makes nothing.
+    """
+    for command in (("get", "/healthz"), ("keys", "list"), ("accounts", "list"), ("meters", "rebuild", "messages")):
+        ended = run(*command, "--data", tmp_path / "dta")
+        assert 1 == ended.code
+        assert "no ledger in" in ended.error
+    assert not (tmp_path / "dta").exists()
+
+
+def test_health_needs_no_key(run, tmp_path, operator_key):
+    """
+    As on a server.
     """
     assert 0 == run("get", "/healthz", "--data", tmp_path / "data").code

@@ -10,9 +10,9 @@ from tallybook.core.key import SCOPES
 def place(request, run, tmp_path, serving):
     """The options that say where to work, in both ways."""
     options = ("--data", tmp_path / "data")
+    key = run("keys", "create", *options).out.strip()
     if request.param == "directory":
         return options
-    key = run("keys", "create", *options).out.strip()
     return ("--url", serving(*options, "--port", 0).url, "--key", key)
 
 
@@ -84,7 +84,7 @@ def test_an_operator_key_may_do_everything_unless_told_otherwise(run, place):
         (("meters", "add", "messages", "--event", "fax"), "catalogue"),
     ],
 )
-def test_a_refusal_is_one_line_that_says_where(run, tmp_path, arguments, word):
+def test_a_refusal_is_one_line_that_says_where(run, tmp_path, operator_key, arguments, word):
     """
     The same refusals as the API's, in one line, with exit code 1.
     """

@@ -95,7 +95,7 @@ def test_a_broken_catalogue_is_named_with_the_place(run, data, monkeypatch, tmp_
     assert 1 == ended.code
     assert word in ended.error
     monkeypatch.delenv("TALLYBOOK_CATALOGUE_FILE")
-    assert 0 == run("get", "/healthz", *data).code
+    assert 0 == run("keys", "create", *data).code
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(run, tmp_path):

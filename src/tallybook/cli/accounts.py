@@ -83,7 +83,7 @@ def put(
     """
     given = {"name": name, "plan": plan, "timezone": timezone, "anchor_day": anchor_day, "starts_at": starts_at}
     body = {field: value for field, value in given.items() if value is not None}
-    with opened_desk(data, ledger, config, url=url, key=key) as desk:
+    with opened_desk(data, ledger, config, url=url, key=key, makes=True) as desk:
         _print(ask_object(desk, "PUT", f"/v1/accounts/{path_part(account_id)}", body), as_json=as_json)
 
 

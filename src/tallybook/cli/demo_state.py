@@ -7,7 +7,7 @@ instant, seed and keys; `demo.json` is written when everything is there.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -52,11 +52,12 @@ def read_state(data_dir: Path) -> DemoState | None:
     Raises:
         StartRefused: If the directory holds a ledger that is no demo's, or the state is damaged.
     """
-    path = data_dir / STATE_FILE
+    path, has_ledger = data_dir / STATE_FILE, (data_dir / "ledger.db").exists()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=DemoState)
+        state = msgspec.json.decode(path.read_bytes(), type=DemoState)
+        return state if has_ledger else replace(state, loaded=False)
     except FileNotFoundError:
-        if (data_dir / "ledger.db").exists():
+        if has_ledger:
             raise StartRefused(
                 f"{data_dir} holds a ledger that is no demo; give the demo a directory of its own with --data"
             ) from None

@@ -52,9 +52,9 @@ class HouseDesk:
 
 @contextmanager
 def opened_desk(
-    data: Path | None, ledger: str | None, config: Path | None, *, url: str | None, key: str | None
+    data: Path | None, ledger: str | None, config: Path | None, *, url: str | None, key: str | None, makes: bool = False
 ) -> Iterator[Desk]:
-    """Open the desk that the options name."""
+    """Open the desk that the options name; *makes* as in `opened_house`."""
     check_place(data, ledger, url)
     if url is not None:
         server = Server(url, key)
@@ -63,7 +63,7 @@ def opened_desk(
         finally:
             server.close()
     else:
-        with opened_house(read_settings(config, {"data_dir": data, "ledger_url": ledger})) as house:
+        with opened_house(read_settings(config, {"data_dir": data, "ledger_url": ledger}), makes=makes) as house:
             yield HouseDesk(house)
 
 

@@ -29,7 +29,10 @@ def get(
     if not path.startswith("/"):
         raise Invalid("the path begins with a slash, such as /v1/meters")
     with opened_house(read_settings(config, {"data_dir": data, "ledger_url": ledger})) as house:
-        answer = asyncio.run(_ask(house, path, key))
+        try:
+            answer = asyncio.run(_ask(house, path, key))
+        except (httpx.InvalidURL, UnicodeError):
+            raise Invalid("this is no path, or the key holds characters that no key has") from None
     sys.stdout.buffer.write(answer.content)
     if not answer.content.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")

@@ -122,7 +122,7 @@ def _destination(
     config: Path | None, overrides: Mapping[str, object], *, url: str | None, key: str | None
 ) -> Iterator[Destination]:
     if url is None:
-        with opened_house(read_settings(config, overrides), exclusive=True) as house:
+        with opened_house(read_settings(config, overrides), exclusive=True, makes=True) as house:
             yield HouseDestination(house.ingest, OPERATOR)
         return
     server = Server(url, key)

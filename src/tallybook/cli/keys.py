@@ -49,7 +49,7 @@ def create(
         body["account"] = account
     if token_file is not None:
         body["key"] = _read_token(token_file)
-    with opened_desk(data, ledger, config, url=url, key=key) as desk:
+    with opened_desk(data, ledger, config, url=url, key=key, makes=True) as desk:
         made = ask_object(desk, "POST", "/v1/keys", body)
     if as_json:
         print_json(made)

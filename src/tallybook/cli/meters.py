@@ -86,7 +86,7 @@ def add(
         body["field"] = field
     if where:
         body["where"] = read_conditions(where)
-    with opened_desk(data, ledger, config, url=url, key=key) as desk:
+    with opened_desk(data, ledger, config, url=url, key=key, makes=True) as desk:
         made = ask_object(desk, "PUT", f"/v1/meters/{path_part(name)}", body)
         if isinstance(desk, HouseDesk):
             _fill(desk.house, name)

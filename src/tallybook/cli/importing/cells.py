@@ -16,6 +16,9 @@ from tallybook.core.instant import EPOCH, INSTANT_MAX_US, instant_text
 
 Maker = Callable[[object], object]
 
+DIGITS_SURE_MAX = 18
+"""Up to here a run of digits is a number without a closer look."""
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}(?:\.0+)?", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})", re.ASCII)
 _ISO = re.compile(
@@ -52,6 +55,8 @@ def integer(cell: object) -> int:
     """Return the cell as a whole number; ``12`` and ``12.0`` are, ``12.5`` is not."""
     if type(cell) is int:
         return cell
+    if type(cell) is str and len(cell) <= DIGITS_SURE_MAX and cell.isascii() and cell.isdigit():
+        return int(cell)
     written = str(cell).strip() if isinstance(cell, str | Decimal) else ""
     if not _INTEGER.fullmatch(written):
         raise CellInvalid(f"is not a whole number: {_shown(cell)}")

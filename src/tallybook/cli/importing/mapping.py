@@ -3,7 +3,7 @@
 Without a mapping, rows are events already (`rows_are_events`). Not for how a mapping is written (see `mapping_file`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tallybook.cli.importing.cells import CellInvalid, any_json, text
@@ -37,7 +37,9 @@ class Value:
         """
         if self.column is None:
             return self.constant
-        cell = read_cell(cells, self.column)
+        cell = cells.get(self.column)
+        if cell is None and "." in self.column:
+            cell = read_cell(cells, self.column)
         if cell is None or cell == "":
             return self.default
         try:
@@ -61,11 +63,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One event that a row may become."""
+    """One event that a row may become: *constants* are in its data as they stand, *data* is read from cells."""
 
     type: str
     where: tuple[Condition, ...]
     skip: tuple[Condition, ...]
+    constants: Mapping[str, object]
     data: tuple[tuple[str, Value], ...]
 
 
@@ -107,7 +110,11 @@ class RowMapping:
         for place, template in enumerate(self.templates):
             if not _passes(cells, template.where, template.skip):
                 continue
-            data = {name: made for name, value in template.data if (made := value.of(cells)) is not None}
+            data = dict(template.constants)
+            for name, value in template.data:
+                made = value.of(cells)
+                if made is not None:
+                    data[name] = made
             # The first event has the row's own id, so that a further one may be added to a mapping later.
             identity = f"{head['id']}.{place}" if place else head["id"]
             events.append({**head, "id": identity, "type": template.type, "data": data})
@@ -141,7 +148,9 @@ def read_cell(cells: Cells, column: str) -> object:
     return found
 
 
-def _passes(cells: Cells, where: Iterable[Condition], skip: Iterable[Condition]) -> bool:
+def _passes(cells: Cells, where: Sequence[Condition], skip: Sequence[Condition]) -> bool:
+    if not where and not skip:
+        return True
     return all(condition.holds(cells) for condition in where) and not any(c.holds(cells) for c in skip)
 
 

@@ -116,11 +116,13 @@ def _read_template(template: object, where: str) -> Template:
     data = template.get("data", {})
     if not isinstance(data, dict):
         raise Invalid(f"{where}: data must be a table")
+    values = {name: _read_value(value, f"{where}: data.{name}") for name, value in data.items()}
     return Template(
         type=_text_of(template, "type"),
         where=_read_conditions(template, "where"),
         skip=_read_conditions(template, "skip"),
-        data=tuple((name, _read_value(value, f"{where}: data.{name}")) for name, value in data.items()),
+        constants={name: value.constant for name, value in values.items() if value.column is None},
+        data=tuple((name, value) for name, value in values.items() if value.column is not None),
     )
 
 

@@ -53,7 +53,8 @@ def opened(path: Path) -> Iterator[Source]:
         SourceDamaged: If it cannot be read, or ends in the middle of its compression.
     """
     try:
-        with path.open("rb") as packed:
+        # A large buffer: each read of the file lets other threads run, and waits for them before it goes on.
+        with path.open("rb", buffering=CHUNK_BYTES) as packed:
             yield Source(_unpacked(packed), packed)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}") from None
