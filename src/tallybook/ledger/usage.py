@@ -189,6 +189,10 @@ def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
     """Return FROM and WHERE: segments first, so that each is one range of the table's key."""
     segments = unfold("rows", _SEGMENT, sqlite=sqlite)
     groups = unfold("groups", [("series_no", "bigint"), ("group_no", "bigint")], sqlite=sqlite)
+    if sqlite:
+        # A limit has it unfolded once, and integers let it be indexed; else it is read again for every rollup.
+        integers = ", ".join(f"CAST({name} AS INTEGER) AS {name}" for name in ("series_no", "group_no"))
+        groups = f"SELECT {integers} FROM ({groups}) LIMIT -1"
     join = f" CROSS JOIN ({groups}) g" if grouped else ""
     match = " AND g.series_no = r.series_no" if grouped else ""
     return (
