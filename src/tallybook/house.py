@@ -129,6 +129,7 @@ class House:
         self.limits = Limits(self.measure, usage, self.accounts, LedgerHolds(self.ledger), self.ingest)
         self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.clock)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
+        self.metering.on_added = self.fill.catch_up
         self._closing.callback(self.fill.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,17 +13,24 @@ from tallybook.core.meter import Meter
 from tallybook.core.ports import SchemeStore, StoredScheme
 from tallybook.core.scheme import Scheme, make_scheme, shapes_needed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SCHEME_AGE_MAX_S = 1.0
 
 
 class Metering:
-    """Holds the scheme in force; any thread may read it, and adding a meter replaces it."""
+    """Holds the scheme in force; any thread may read it, and adding a meter replaces it.
+
+    *on_added* is called after a meter was added, before its caller is answered.
+    """
 
     def __init__(self, store: SchemeStore, clock: Clock, *, builtin: str, own: str | None, own_name: str) -> None:
         self._store = store
         self._clock = clock
         self._files = load_catalogue(builtin, own, own_name=own_name)
         self._lock = threading.Lock()
+        self.on_added: Callable[[], None] = _nothing
         self._scheme = self._register({})
         self._looked_s = time.monotonic()
 
@@ -62,6 +70,7 @@ class Metering:
         with self._lock:
             self.catalogue.with_meter(meter)
             self._scheme = self._register({name: msgspec.json.encode(body).decode()})
+        self.on_added()
         return meter
 
     def rebuild(self, name: str) -> str:
@@ -89,3 +98,7 @@ class Metering:
             if name not in catalogue.meters:
                 catalogue = catalogue.with_meter(read_meter(name, msgspec.json.decode(body)))
         return catalogue
+
+
+def _nothing() -> None:
+    """Leave filling to the background."""
