@@ -3,14 +3,17 @@
 Not all flows with the built-in plans (see `rooms`).
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from tallybook.core.clock import Clock, FrozenClock
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
-from tallybook.core.instant import INSTANT_MAX_US
+from tallybook.core.instant import INSTANT_MAX_US, instant_text
 from tallybook.core.intake import Receipt
 from tallybook.core.key import SCOPES, Caller
 from tallybook.core.meter import Answer, Question
@@ -27,10 +30,11 @@ from tallybook.ledger.fills import Fills
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.schemes import Schemes
 from tallybook.ledger.usage import Usage
-from tests.support.events import CATALOGUE, NOW_US, json_of
-from tests.support.rooms import packaged
+from tests.support.events import CATALOGUE, NOW_US, EventBody, json_of
 
+T = TypeVar("T")
 OPERATOR = Caller("key_operator", None, frozenset(SCOPES))
+BUILTIN = files("tallybook").joinpath("data", "catalogue.toml").read_text(encoding="utf-8")
 Epochs = Sequence[tuple[Span, Sequence[Price]]]
 FREE: Epochs = ((Span(0, INSTANT_MAX_US), ()),)
 
@@ -67,7 +71,7 @@ class Works:
         self.metering = Metering(
             Schemes(self.ledger, lanes_count=lanes),
             self.clock,
-            builtin=packaged("catalogue.toml"),
+            builtin=BUILTIN,
             own=own,
             own_name="own.toml",
         )
@@ -123,3 +127,25 @@ class Works:
 def named(events: Iterable[Mapping[str, object]], account_id: str, first: int = 0) -> list[dict[str, object]]:
     """Give each event the account and an id of its own."""
     return [{"id": f"e{n}", "subject": account_id, **event} for n, event in enumerate(events, start=first)]
+
+
+def job(event_id: str, account_id: str = "acme", **data: object) -> EventBody:
+    """Return an event of NOW_US."""
+    return {"id": event_id, "type": "job", "subject": account_id, "time": instant_text(NOW_US), "data": data}
+
+
+def outcomes(receipt: Receipt) -> tuple[int, int, int, int]:
+    """Return how many were accepted, duplicate, in conflict and rejected."""
+    return receipt.accepted, receipt.duplicate, receipt.conflict, receipt.rejected
+
+
+def in_parallel(count: int, work: Callable[[int], T]) -> list[T]:
+    """Run *work* in so many threads that all begin together."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> T:
+        barrier.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

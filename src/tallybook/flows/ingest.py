@@ -104,6 +104,7 @@ class Ingest:
             Unavailable: If the queue is full or closed.
         """
         answer: Future[Receipt] = Future()
+        answer.set_running_or_notify_cancel()  # who goes away takes nothing back
         parts: dict[int, list[Pending]] = {}
         for pending in prepared.pending:
             parts.setdefault(self._lane_of(pending.event.account_id), []).append(pending)
@@ -166,7 +167,7 @@ class _Waiting:
             else:
                 self._failure = failure
             last = self._open == 0
-        if last and not self._answer.cancelled():
+        if last:
             if self._failure is None:
                 self._answer.set_result(receipt(self._prepared))
             else:
@@ -197,6 +198,7 @@ class _Errand(Generic[_T]):
         self._action = action
         self._outcome: tuple[_T] | TallybookError | None = None
         self.done: Future[_T] = Future()
+        self.done.set_running_or_notify_cancel()  # who goes away takes nothing back
 
     def run(self, desk: Desk) -> None:
         """Decide; a refusal is kept, for others of the same transaction go on."""
