@@ -6,8 +6,9 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-DATA ?= data
 PORT ?= 8080
+demo: DATA ?= tallybook-demo
+serve: DATA ?= tallybook-data
 
 .PHONY: help setup demo serve test check bench lock clean
 

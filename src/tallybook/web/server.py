@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -62,10 +63,14 @@ class Server:
         """
         listener = listen(self._settings.host, self._settings.port)
         host, port = listener.getsockname()[:2]
-        self._log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._uvicorn.on_listening = partial(self._say, "listening", url=url)
         with listener, _logged(self._log):
             self._uvicorn.run(sockets=[listener])
         self._log.info("stopped")
+
+    def _say(self, event: str, **values: str) -> None:
+        self._log.info(event, **values)
 
     def stop(self) -> None:
         """Do what a first signal does; any thread may."""
@@ -99,6 +104,7 @@ class _Draining(uvicorn.Server):
         super().__init__(config)
         self._notice_s = notice_s
         self._tell = draining
+        self.on_listening: Callable[[], None] = _nothing
         self._drained_s: float | None = None
 
     def drain(self) -> None:
@@ -108,6 +114,11 @@ class _Draining(uvicorn.Server):
             return
         self._drained_s = time.monotonic()
         self._tell()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer; signals are caught by now, so whoever waits for this may send one."""
+        await super().startup(sockets)
+        self.on_listening()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Answer a signal; unlike uvicorn, never send it to ourselves again: a drained server exits with 0."""
@@ -119,6 +130,10 @@ class _Draining(uvicorn.Server):
         if self._drained_s is not None and time.monotonic() >= self._drained_s + self._notice_s:
             self.should_exit = True
         return await super().on_tick(counter)
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 class _Forward(logging.Handler):
