@@ -215,8 +215,8 @@ def test_one_ledger_five_tellings(front, events):
     assert native["tokens"] == aurion["llm_tokens"]
 
     voice = native.value("call_seconds", "&filter[channel]=voice") / 60
-    minutes = voice.quantize(Decimal("0.01"))
-    assert minutes == anyreach["voice_minutes"] == aurion["voice_minutes"] == summary["voice_minutes"]["used"]
+    assert voice.quantize(Decimal("0.01")) == anyreach["voice_minutes"]
+    assert voice.quantize(Decimal("0.000001")) == aurion["voice_minutes"] == summary["voice_minutes"]["used"]
     cents = sum(Decimal(str(line["cost_usd"])) for line in wontopos["by_api"])
     assert cents == Decimal(str(wontopos["total_cost_usd"]))
     assert abs(cents - native["request_cost_usd"]) <= Decimal("0.005") * 2
