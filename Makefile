@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PORT ?= 8080
 demo: DATA ?= tallybook-demo
-serve: DATA ?= tallybook-data
+serve: DATA ?= data
 
 .PHONY: help setup demo serve test check bench lock clean
 

@@ -146,7 +146,7 @@ def test_make_serve_serves_what_the_readme_says():
     The same directory and the same port.
     """
     makefile = read("Makefile")
-    assert "\nDATA ?= data\n" in makefile
+    assert "\nserve: DATA ?= data\n" in makefile
     assert f"\nPORT ?= {ADDRESS.rpartition(':')[2]}\n" in makefile
     assert "--data data" in SHELL[0]
 
