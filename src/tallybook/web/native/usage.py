@@ -1,8 +1,8 @@
 """Usage over the native API: any meter of an account over any span, cut and grouped; and accounts ranked by a meter."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from tallybook.core.errors import NotFound, ParameterInvalid, RangeTooLarge
 from tallybook.core.instant import day_of, instant_text, parse_instant
 from tallybook.core.key import USAGE_READ
-from tallybook.core.meter import GROUP_DIMENSIONS_MAX, Answer, Question
+from tallybook.core.meter import GROUP_DIMENSIONS_MAX, Aggregation, Answer, Meter, Question
 from tallybook.core.number import to_text
 from tallybook.core.window import Granularity, Span, checked_span, local_day, local_midnight_us, tile, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint
@@ -110,21 +110,20 @@ def get_usage(ask: Ask[UsageQuery, None]) -> UsageAnswer:
     query = ask.query
     span = read_span(query.from_, query.to, query.tz, ask.now_us)
     windows = tile(span, query.granularity, zone(query.tz))
-    group_by = _read_group_by(query.group_by)
-    names = list(dict.fromkeys(query.meter))
+    sheet = _Sheet(span, windows, _read_group_by(query.group_by), query.filter)
+    measure, names = ask.rooms.measure, list(dict.fromkeys(query.meter))
+    meters = [measure.scheme.catalogue.meter(name) for name in names]
     if len(windows) * len(names) > ROWS_MAX:
         raise RangeTooLarge(f"an answer has at most {ROWS_MAX} rows; ask for coarser windows", parameter="granularity")
-    sheet = _Sheet(windows, group_by)
-    totals = [Question(name, (span,) if windows else (), (), query.filter) for name in names]
-    if group_by and len(windows) > 1:
-        coarse = [Question(name, (span,), group_by, query.filter) for name in names]
-        sheet.check_cells(ask.rooms.measure.ask(ask.account, coarse))
-    rows = [Question(name, windows, group_by, query.filter) for name in names]
-    answers = ask.rooms.measure.ask(ask.account, [*rows, *totals])
-    units = [ask.rooms.measure.scheme.catalogue.meter(name).unit for name in names]
+    if sheet.group_by and len(windows) > 1:
+        sheet.check_cells(measure.ask(ask.account, [sheet.question(meter, (span,)) for meter in meters]))
+    questions = [sheet.question(meter, windows) for meter in meters]
+    totals = {meter.name: sheet.total_question(meter) for meter in meters if meter.aggregation not in _ADDED_UP}
+    answers = measure.ask(ask.account, [*questions, *totals.values()])
+    asked = dict(zip(totals, answers[len(names) :], strict=True))
     written = [
-        MeterUsage(name, unit, to_text(total.value if windows else 0), sheet.rows(answer))
-        for name, unit, answer, total in zip(names, units, answers, answers[len(names) :], strict=False)
+        MeterUsage(meter.name, meter.unit, to_text(sheet.total(answer, asked.get(meter.name))), sheet.rows(answer))
+        for meter, answer in zip(meters, answers, strict=False)
     ]
     if sum(len(usage.rows) for usage in written) > ROWS_MAX:
         raise RangeTooLarge(f"an answer has at most {ROWS_MAX} rows; group by less", parameter="group_by")
@@ -137,35 +136,60 @@ def get_usage(ask: Ask[UsageQuery, None]) -> UsageAnswer:
     return msgspec.structs.replace(answer, meter=only.meter, unit=only.unit, total=only.total, rows=only.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """The windows and dimensions that all rows of an answer share."""
+_ADDED_UP = frozenset({Aggregation.COUNT, Aggregation.SUM})
+"""Meters of which the total is the sum of the rows; of the others it is asked for."""
 
-    windows: Sequence[Span]
-    group_by: tuple[str, ...]
+
+class _Sheet:
+    """The windows and dimensions that all rows of an answer share; *windows* tile *span*."""
+
+    def __init__(
+        self,
+        span: Span,
+        windows: Sequence[Span],
+        group_by: tuple[str, ...],
+        filters: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.group_by = group_by
+        self._filters = filters
+        self._span = span
+        self._windows = windows
+        cuts = [instant_text(us) for us in [*(window.start_us for window in windows), span.end_us]]
+        self._edges = list(pairwise(cuts))
+
+    def question(self, meter: Meter, windows: Sequence[Span]) -> Question:
+        """Return what is asked about *meter* for its rows."""
+        return Question(meter.name, windows, self.group_by, self._filters)
+
+    def total_question(self, meter: Meter) -> Question:
+        """Return what is asked about *meter* for its total, where rows cannot be added up."""
+        return Question(meter.name, (self._span,) if self._windows else (), (), self._filters)
 
     def check_cells(self, totals: Sequence[Answer]) -> None:
         """Refuse before there is an answer that would not fit."""
-        cells = sum(len(total.groups) for total in totals) * len(self.windows)
-        if cells > CELLS_MAX:
+        if sum(len(total.groups) for total in totals) * len(self._windows) > CELLS_MAX:
             raise RangeTooLarge("there are too many groups for so many windows; ask for less", parameter="group_by")
+
+    def total(self, rows: Answer, asked: Answer | None) -> int:
+        """Return the total in nanos: what was asked for it, or else the sum of all rows."""
+        if asked is not None:
+            return asked.value if self._windows else 0
+        return sum(map(sum, rows.groups.values()))
 
     def rows(self, answer: Answer) -> list[UsageRow]:
         """Return every window where the answer is not grouped, else those where a group has usage."""
-        edges = [(instant_text(window.start_us), instant_text(window.end_us)) for window in self.windows]
         if not self.group_by:
-            return [UsageRow(*edge, {}, to_text(value)) for edge, value in zip(edges, answer.values, strict=True)]
+            values = zip(self._edges, answer.values, strict=True)
+            return [UsageRow(start, end, {}, to_text(nanos)) for (start, end), nanos in values]
         groups = sorted(answer.groups.items(), key=lambda item: [(value is None, value or "") for value in item[0]])
-        return list(self._grouped(groups, edges))
+        return list(self._grouped(groups))
 
-    def _grouped(
-        self, groups: Sequence[tuple[tuple[str | None, ...], Sequence[int]]], edges: Sequence[tuple[str, str]]
-    ) -> Iterator[UsageRow]:
+    def _grouped(self, groups: Sequence[tuple[tuple[str | None, ...], Sequence[int]]]) -> Iterator[UsageRow]:
         named = [(dict(zip(self.group_by, key, strict=True)), values) for key, values in groups]
-        for index, edge in enumerate(edges):
+        for index, (start, end) in enumerate(self._edges):
             for group, values in named:
                 if values[index]:
-                    yield UsageRow(*edge, group, to_text(values[index]))
+                    yield UsageRow(start, end, group, to_text(values[index]))
 
 
 def _read_group_by(text: str | None) -> tuple[str, ...]:
