@@ -12,6 +12,7 @@ import psycopg
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tallybook.core.errors import StartRefused, Unavailable
@@ -19,6 +20,7 @@ from tallybook.core.errors import StartRefused, Unavailable
 SQLITE_FLOOR = (3, 51, 3)
 READERS_MAX = 8
 BUSY_TIMEOUT_MS = 10_000
+POOL_TIMEOUT_S = 30.0
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
 WAL_CHECKPOINT_PAGES = 8_192
@@ -56,8 +58,8 @@ class Ledger:
         self.is_sqlite = backend == "sqlite"
         if self.is_sqlite:
             check_sqlite()
-            self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX)
-            self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1)
+            self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
+            self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
         else:
             self._reader = self._writer = _postgres_engine(parsed.set(drivername="postgresql+psycopg"))
 
@@ -103,6 +105,8 @@ class Ledger:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except PoolTimeout as error:
+        raise Unavailable("the ledger is busy just now", retry_after_s=1, cause=str(error)) from error
     except DBAPIError as error:
         if isinstance(error.orig, sqlite.IntegrityError | sqlite.ProgrammingError | sqlite.InterfaceError):
             raise
@@ -111,8 +115,8 @@ def _translated() -> Iterator[None]:
         raise Unavailable("the ledger cannot be reached just now", retry_after_s=1, cause=str(error.orig)) from error
 
 
-def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int) -> Engine:
-    engine = create_engine(url, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool) -> Engine:
+    engine = create_engine(url, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -125,6 +129,7 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int) -> Engine:
             f"wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}",
             "temp_store = MEMORY",
             "foreign_keys = ON",
+            f"query_only = {query_only:d}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -132,4 +137,5 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int) -> Engine:
 
 
 def _postgres_engine(url: URL) -> Engine:
-    return create_engine(url, pool_size=READERS_MAX, max_overflow=READERS_MAX, pool_pre_ping=True)
+    pool = {"pool_size": READERS_MAX, "max_overflow": READERS_MAX, "pool_timeout": POOL_TIMEOUT_S}
+    return create_engine(url, pool_pre_ping=True, **pool)
