@@ -17,7 +17,7 @@ from tallybook.core.plan import (
 )
 from tallybook.core.ports import AccountChange
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import accounts, subscriptions
 
 SUBSCRIPTIONS_MAX = 1_000
@@ -26,27 +26,40 @@ SUBSCRIPTIONS_MAX = 1_000
 _ID = [("account_id", "text")]
 _FIND = {
     sqlite: text(
-        f"SELECT a.account_id, a.account_no FROM ({unfold('ids', _ID, sqlite=sqlite)}) wanted"
-        " JOIN accounts a ON a.account_id = wanted.account_id"
+        fold(
+            ("a.account_id", "a.account_no"),
+            f"FROM ({unfold('ids', _ID, sqlite=sqlite)}) wanted JOIN accounts a ON a.account_id = wanted.account_id",
+            sqlite=sqlite,
+        )
     )
     for sqlite in (True, False)
 }
 _CREATE = {
     sqlite: text(
-        "INSERT INTO accounts (account_id, timezone, anchor_day, billing_status, created_us)"
-        " SELECT account_id, :timezone, :anchor_day, :billing_status, :created_us"
+        "INSERT INTO accounts (account_id, timezone, anchor_day, created_us)"
+        " SELECT account_id, :timezone, :anchor_day, :created_us"
         f" FROM ({unfold('ids', _ID, sqlite=sqlite)}) wanted WHERE true ON CONFLICT DO NOTHING"
     )
     for sqlite in (True, False)
 }
-# Who nobody put on a plan is on the newest version of the default one.
-_READ = """
-    SELECT a.account_no, a.account_id, a.name, a.timezone, a.anchor_day, a.billing_status, a.created_us,
+# Who nobody put on a plan is on the newest version of the default one. Nobody writes that grace is over: it is told by
+# the instant that is asked about.
+_READ = f"""
+    SELECT a.account_no, a.account_id, a.name, a.timezone, a.anchor_day, a.created_us, p.grace_ends_us,
+           CASE WHEN p.account_no IS NULL THEN '{BillingStatus.ACTIVE}'
+                WHEN p.grace_ends_us <= :at_us THEN '{BillingStatus.SUSPENDED}'
+                ELSE '{BillingStatus.PAST_DUE}' END AS billing_status,
+           EXISTS (SELECT 1 FROM limit_overrides o WHERE o.account_no = a.account_no)
+             OR EXISTS (SELECT 1 FROM add_ons o WHERE o.account_no = a.account_no) AS has_own_limits,
+           n.starts_us AS next_us, n.plan_name AS next_name, n.plan_version AS next_version,
            COALESCE(s.plan_name, :default_plan) AS plan_name,
            COALESCE(s.plan_version, (SELECT max(version) FROM plans WHERE name = :default_plan), 0) AS plan_version
       FROM accounts a
       LEFT JOIN subscriptions s ON s.account_no = a.account_no AND s.starts_us =
            (SELECT max(starts_us) FROM subscriptions b WHERE b.account_no = a.account_no AND b.starts_us <= :at_us)
+      LEFT JOIN subscriptions n ON n.account_no = a.account_no AND n.starts_us =
+           (SELECT min(starts_us) FROM subscriptions b WHERE b.account_no = a.account_no AND b.starts_us > :at_us)
+      LEFT JOIN billing p ON p.account_no = a.account_no
 """
 _GET = text(f"{_READ} WHERE a.account_id = :account_id")
 _LIST = text(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
@@ -69,7 +82,6 @@ def resolve(connection: Connection, ids: Collection[AccountId], now_us: int, *, 
             "ids": to_json([(account_id,) for account_id in missing]),
             "timezone": DEFAULT_ZONE,
             "anchor_day": DEFAULT_ANCHOR_DAY,
-            "billing_status": BillingStatus.ACTIVE.value,
             "created_us": now_us,
         }
         connection.execute(_CREATE[on_sqlite], row)
@@ -78,8 +90,8 @@ def resolve(connection: Connection, ids: Collection[AccountId], now_us: int, *, 
 
 
 def _find(connection: Connection, ids: Collection[AccountId], *, on_sqlite: bool) -> dict[AccountId, int]:
-    rows = connection.execute(_FIND[on_sqlite], {"ids": to_json([(account_id,) for account_id in ids])})
-    return {AccountId(account_id): account_no for account_id, account_no in rows}
+    found = connection.scalar(_FIND[on_sqlite], {"ids": to_json([(account_id,) for account_id in ids])})
+    return {AccountId(account_id): account_no for account_id, account_no in from_json(found)}
 
 
 class LedgerAccounts:
@@ -91,7 +103,7 @@ class LedgerAccounts:
     def get(self, account_id: AccountId, at_us: int) -> Account | None:
         """Return the account with the plan in force at *at_us*, None if there is none."""
         with self._ledger.reading() as connection:
-            return _read_one(connection, account_id, at_us)
+            return read_account(connection, account_id, at_us)
 
     def page(self, after: str, limit: int, at_us: int) -> list[Account]:
         """Return up to *limit* accounts whose id comes after *after*, by the bytes of their ids."""
@@ -110,7 +122,7 @@ class LedgerAccounts:
                 connection.execute(update(accounts).where(accounts.c.account_no == account_no).values(values))
             if change.plan_name is not None:
                 _subscribe(connection, account_no, change, 0 if is_new else now_us)
-            account = _read_one(connection, change.account_id, now_us)
+            account = read_account(connection, change.account_id, now_us)
             assert account is not None
             return account
 
@@ -152,7 +164,8 @@ def _subscribe(connection: Connection, account_no: AccountNo, change: AccountCha
     connection.execute(insert(subscriptions), values)
 
 
-def _read_one(connection: Connection, account_id: AccountId, at_us: int) -> Account | None:
+def read_account(connection: Connection, account_id: AccountId, at_us: int) -> Account | None:
+    """Return the account as it is at *at_us*, as the caller's transaction sees it."""
     values = {"account_id": account_id, "at_us": at_us, "default_plan": DEFAULT_PLAN}
     row = connection.execute(_GET, values).first()
     return None if row is None else from_row(row)
@@ -170,4 +183,7 @@ def from_row(row: Row[Any]) -> Account:
         plan_version=row.plan_version,
         billing_status=row.billing_status,
         created_us=row.created_us,
+        grace_ends_us=row.grace_ends_us,
+        has_own_limits=bool(row.has_own_limits),
+        next_plan=None if row.next_us is None else Subscription(row.next_us, row.next_name, row.next_version),
     )

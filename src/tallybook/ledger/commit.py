@@ -20,13 +20,15 @@ from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.desk import LaneDesk
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
 from tallybook.ledger.usage import Snapshot
 
 ZSTD_LEVEL = 1
+ACCOUNTS_CACHED_MAX = 100_000
+"""Most numbers of accounts remembered from commit to commit; they never change."""
 
 
 class Committer:
@@ -40,6 +42,8 @@ class Committer:
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
         self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
+        self._accounts: dict[AccountId, int] = {}
+        self._accounts_found: dict[AccountId, int] = {}
 
     def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
         """Write *group*, then run *errands*; return, in the group's order, what became of each event.
@@ -56,14 +60,15 @@ class Committer:
                     errand.run(self._desk(connection, group))
         except BaseException:
             self._numbers.forget_new()
+            self._accounts_found = {}
             raise
         self._numbers.keep_new()
+        self._keep_accounts()
         return verdicts
 
     def _write(self, connection: Connection, group: Group) -> list[Verdict]:
         batch_no = self._next_batch(connection)
-        wanted = {pending.event.account_id for pending in group.pending}
-        numbers = accounts.resolve(connection, wanted, group.received_us, create=self._auto_create)
+        numbers = self._resolve_accounts(connection, group)
         verdicts = self._claim(connection, group.pending, numbers, batch_no)
         accepted = [p for p, v in zip(group.pending, verdicts, strict=True) if v.outcome is Outcome.ACCEPTED]
         if not accepted:
@@ -85,6 +90,21 @@ class Committer:
         if folded:
             _note_folded(group.pending, verdicts, folded)
         return verdicts
+
+    def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
+        """Return the numbers of the group's accounts, and of others; those that were found now are kept on commit."""
+        known = self._accounts
+        missing = {p.event.account_id for p in group.pending if p.event.account_id not in known}
+        missing -= self._accounts_found.keys()
+        if missing:
+            self._accounts_found |= accounts.resolve(connection, missing, group.received_us, create=self._auto_create)
+        return {**known, **self._accounts_found} if self._accounts_found else known
+
+    def _keep_accounts(self) -> None:
+        if len(self._accounts) + len(self._accounts_found) > ACCOUNTS_CACHED_MAX:
+            self._accounts.clear()
+        self._accounts |= self._accounts_found
+        self._accounts_found = {}
 
     def _enter(self, connection: Connection, group: Group) -> None:
         """Hold the lane until the transaction ends; refuse events that were read by another scheme."""
@@ -115,11 +135,10 @@ class Committer:
             for seq, item in enumerate(pending):
                 if item.event.account_id not in numbers:
                     verdicts[seq] = _UNKNOWN_ACCOUNT
-        rows.sort()
         parameters = {"rows": to_json(rows), "batch_no": batch_no}
         if connection.execute(self._sql.claim, parameters).rowcount == len(rows):
             return verdicts
-        for seq, digest in connection.execute(self._sql.taken, parameters):
+        for seq, digest in from_json(connection.scalar(self._sql.taken, parameters)):
             same = pending[seq].event.digest == digest
             verdicts[seq] = _DUPLICATE if same else _CONFLICT
         return verdicts
@@ -189,11 +208,15 @@ class _Statements:
         self.claim = text(
             "INSERT INTO event_keys (account_no, key_hi, key_lo, digest, batch_no, seq)"
             f" SELECT account_no, key_hi, key_lo, digest, :batch_no, seq FROM ({keys}) s WHERE true"
-            " ON CONFLICT DO NOTHING"
+            " ORDER BY account_no, key_hi, key_lo, seq ON CONFLICT DO NOTHING"
         )
         self.taken = text(
-            f"SELECT s.seq, k.digest FROM ({keys}) s JOIN event_keys k ON k.account_no = s.account_no"
-            " AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
+            fold(
+                ("s.seq", "k.digest"),
+                f"FROM ({keys}) s JOIN event_keys k ON k.account_no = s.account_no"
+                " AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo WHERE k.batch_no <> :batch_no OR k.seq <> s.seq",
+                sqlite=sqlite,
+            )
         )
         names = source(
             ("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT)

@@ -1,14 +1,18 @@
-"""Bulk rows into SQL: a list of tuples becomes one JSON parameter that both stores unfold into columns.
+"""Bulk rows into SQL and out of it: a list of tuples becomes one JSON parameter that both stores unfold into columns,
+and the rows of an answer become one JSON text.
 
-One statement per set, whatever its size, keeps Python out of the loop (SQLite releases the interpreter's lock while
-it runs) and costs one round trip on PostgreSQL. The rest of each statement is the same text on both stores.
+One statement per set, whatever its size, keeps Python out of the loop and costs one round trip on PostgreSQL. SQLite
+releases the interpreter's lock while it runs: once a statement, and once a row that is fetched, so that a thread which
+fetches many waits for the lock as often while others work. The rest of each statement is the same text on both stores.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[list[Any]])
 
 
 def unfold(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
@@ -29,3 +33,16 @@ def unfold(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) 
 def to_json(rows: Sequence[Sequence[object]]) -> str:
     """Return *rows* as the JSON text that `unfold` reads."""
     return _encoder.encode(rows).decode()
+
+
+def fold(columns: Sequence[str], source: str, *, sqlite: bool) -> str:
+    """Return a SELECT of *columns* from *source* (FROM and what follows) whose rows come as one JSON text."""
+    listed = ", ".join(columns)
+    if sqlite:
+        return f"SELECT json_group_array(json_array({listed})) {source}"
+    return f"SELECT coalesce(json_agg(json_build_array({listed})), '[]')::text {source}"
+
+
+def from_json(folded: str) -> list[list[Any]]:
+    """Return the rows of a statement that `fold` made."""
+    return _decoder.decode(folded)

@@ -10,7 +10,7 @@ from tallybook.core.aggregate import Dimensions, SeriesKey
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group
-from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
 
 CACHED_MAX = 100_000
 FOLDED = "~other"
@@ -31,16 +31,17 @@ class SeriesNumbers:
         self._folded: dict[SeriesKey, int] = {}
         wanted = unfold("rows", [("account_no", "bigint"), ("type_no", "bigint"), ("dims_key", "text")], sqlite=sqlite)
         self._find = text(
-            f"SELECT s.account_no, s.type_no, s.dims_key, r.series_no FROM ({wanted}) s JOIN series r"
-            " ON r.account_no = s.account_no AND r.type_no = s.type_no AND r.dims_key = s.dims_key"
+            fold(
+                ("s.account_no", "s.type_no", "s.dims_key", "r.series_no"),
+                f"FROM ({wanted}) s JOIN series r"
+                " ON r.account_no = s.account_no AND r.type_no = s.type_no AND r.dims_key = s.dims_key",
+                sqlite=sqlite,
+            )
         )
         accounts = unfold("rows", [("account_no", "bigint")], sqlite=sqlite)
-        self._state = text(
-            "SELECT s.account_no,"
-            " (SELECT coalesce(max(r.series_no), 0) FROM series r WHERE r.account_no = s.account_no) AS last_no,"
-            " (SELECT count(*) FROM series r WHERE r.account_no = s.account_no AND r.created_hour = :hour) AS this_hour"
-            f" FROM ({accounts}) s"
-        )
+        mine = "FROM series r WHERE r.account_no = s.account_no"
+        last, this_hour = f"(SELECT max(r.series_no) {mine})", f"(SELECT count(*) {mine} AND r.created_hour = :hour)"
+        self._state = text(fold(("s.account_no", last, this_hour), f"FROM ({accounts}) s", sqlite=sqlite))
         columns = [("account_no", "bigint"), ("series_no", "bigint"), ("type_no", "bigint"), ("dims_key", "text")]
         rows = unfold("rows", [*columns, ("dims", "text")], sqlite=sqlite)
         self._insert = text(
@@ -81,7 +82,8 @@ class SeriesNumbers:
         self, connection: Connection, missing: Mapping[SeriesKey, tuple[str, str]], numbers: Mapping[AccountId, int]
     ) -> None:
         places = {(numbers[key[0]], key[1], dims_key): key for key, (dims_key, _) in missing.items()}
-        for account_no, type_no, dims_key, series_no in connection.execute(self._find, {"rows": to_json(list(places))}):
+        found = from_json(connection.scalar(self._find, {"rows": to_json(list(places))}))
+        for account_no, type_no, dims_key, series_no in found:
             self._new[places[account_no, type_no, dims_key]] = series_no
 
     def _create(
@@ -90,8 +92,8 @@ class SeriesNumbers:
         """Number new series account by account, up to the cap; fold the rest."""
         hour = group.received_us // HOUR_US
         wanted = sorted({numbers[key[0]] for key in fresh})
-        rows = connection.execute(self._state, {"rows": to_json([(n,) for n in wanted]), "hour": hour})
-        state = {account_no: (last_no, this_hour) for account_no, last_no, this_hour in rows}
+        found = connection.scalar(self._state, {"rows": to_json([(n,) for n in wanted]), "hour": hour})
+        state = {account_no: (last_no or 0, this_hour) for account_no, last_no, this_hour in from_json(found)}
         made: list[tuple[int, int, int, str, str]] = []
         folded: dict[SeriesKey, SeriesKey] = {}
         for key in sorted(fresh, key=lambda k: (k[0], k[1], repr(k[2]))):
