@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,6 +29,11 @@ _T = TypeVar("_T")
 QUEUE_EVENTS_MAX = 200_000
 GROUP_EVENTS_MAX = 20_000
 RETRY_AFTER_S = 1
+UNQUEUED_EVENTS_MAX = 100
+"""Requests of more events are read one after the other. Threads that read at the same time only take turns at the
+interpreter's lock, and the more of them want it, the longer the lanes wait for it between their statements."""
+
+_FREELY: AbstractContextManager[None] = nullcontext()
 
 
 class SchemeSource(Protocol):
@@ -68,6 +74,7 @@ class Ingest:
     ) -> None:
         self._schemes = schemes
         self._clock = clock
+        self._reading = threading.Lock()
         self._lanes = [_Lane(writer, schemes, clock, queue_events_max, seen) for writer in writers]
 
     @property
@@ -92,7 +99,8 @@ class Ingest:
         if backfill and not (caller.is_operator and ADMIN in caller.scopes):
             raise Forbidden("only an operator's key with the scope admin may backfill", required_scope=ADMIN)
         admission = Admission(caller, self._clock.now_us(), backfill)
-        return read_request(events, admission, self._schemes.scheme, lone=lone)
+        with self._reading if len(events) > UNQUEUED_EVENTS_MAX else _FREELY:
+            return read_request(events, admission, self._schemes.scheme, lone=lone)
 
     def submit(self, prepared: Prepared) -> "Future[Receipt]":
         """Queue the events for their commit; the future is done when they are durable, or were refused.
