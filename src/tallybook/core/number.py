@@ -35,7 +35,8 @@ def parse_nanos(value: object, pointer: str = "") -> int:
     elif isinstance(value, Decimal):
         nanos = _from_decimal(value, pointer)
     elif isinstance(value, str) and _PLAIN.fullmatch(value):
-        nanos = _from_decimal(Decimal(value), pointer)
+        units, _, rest = value.partition(".")
+        nanos = int(units + rest[:PLACES_MAX].ljust(PLACES_MAX, "0"))
     else:
         raise QuantityInvalid("must be a number or a plain decimal string", pointer=pointer)
     if not -NANOS_MAX <= nanos <= NANOS_MAX:

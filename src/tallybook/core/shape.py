@@ -17,7 +17,7 @@ from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import Event
 from tallybook.core.ids import ID_BYTES_MAX, NAME_BYTES_MAX, check_text
 from tallybook.core.meter import Aggregation, Condition, Meter, Operator
-from tallybook.core.number import parse_nanos, to_text
+from tallybook.core.number import NANOS, QUANTITY_MAX, parse_nanos, to_text
 
 Value = str | int | bool
 Known = dict[str, Value]
@@ -100,7 +100,7 @@ class TypeReader:
     """
 
     def __init__(self, event: EventType, shapes: Iterable[tuple[int, Shape]]) -> None:
-        self._fields = [(f.name, f"/data/{f.name}", f.required, _converter(f)) for f in event.fields.values()]
+        self._fields = [(f.name, _sure_chars(f), f.required, _converter(f)) for f in event.fields.values()]
         self._kinds = {f.name: f.kind for f in event.fields.values()}
         self._labels = [(f.name, f.label) for f in event.fields.values() if f.label is not None]
         self._shapes = [_compile(type_no, shape, self._kinds) for type_no, shape in shapes]
@@ -113,21 +113,27 @@ class TypeReader:
         """
         get = event.data.get
         known: Known = {}
-        for name, pointer, required, convert in self._fields:
+        for name, sure_chars, required, convert in self._fields:
             value = get(name)
-            if value is None or value == "":
-                if required:
-                    raise FieldInvalid(f"is required for events of type {event.type}", pointer=pointer)
-                continue
-            known[name] = convert(value, pointer)
+            if type(value) is str and 0 < len(value) <= sure_chars:
+                known[name] = value
+            elif value is not None and value != "":
+                known[name] = convert(value, f"/data/{name}")
+            elif required:
+                raise FieldInvalid(f"is required for events of type {event.type}", pointer=f"/data/{name}")
         return known
 
     def readings(self, event: Event, known: Known) -> tuple[Reading, ...]:
         """Return what each shape keeps of the event."""
-        return tuple([read(event, known) for read in self._shapes])
+        shapes = self._shapes
+        if len(shapes) == 1:
+            return (shapes[0](event, known),)
+        return tuple([read(event, known) for read in shapes])
 
     def labels(self, known: Known) -> list[tuple[str, str, str]]:
         """Return (dimension, value, display name) for what the event gives a name to."""
+        if not self._labels:
+            return []
         return [
             (name, _as_text(known[name]), str(known[label]))
             for name, label in self._labels
@@ -170,15 +176,15 @@ def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[
 
     def read(event: Event, known: Known) -> Reading:
         get = known.get
-        values = [get(name) for name in dimensions]
+        values = tuple(map(get, dimensions))
         if not texts:
-            values = [None if value is None else _as_text(value) for value in values]
+            values = tuple([None if value is None else _as_text(value) for value in values])
         if tests:
-            values += [FLAG if test(known) else None for test in tests]
-        sums = tuple([get(name) for name in fields])
+            values += tuple([FLAG if test(known) else None for test in tests])
+        sums = tuple(map(get, fields))
         if not rest:
-            return Reading(type_no, tuple(values), sums)  # type: ignore[arg-type]
-        return Reading(type_no, tuple(values), sums, _marks(shape, event, known), _uniques(shape, known))  # type: ignore[arg-type]
+            return Reading(type_no, values, sums)  # type: ignore[arg-type]
+        return Reading(type_no, values, sums, _marks(shape, event, known), _uniques(shape, known))  # type: ignore[arg-type]
 
     return read
 
@@ -202,7 +208,7 @@ _Converter = Callable[[object, str], Value]
 
 def _converter(field: Field) -> _Converter:
     if field.kind is Kind.TEXT:
-        return _text_converter(ID_BYTES_MAX if not field.name.endswith("name") else NAME_BYTES_MAX)
+        return _text_converter(_text_bytes_max(field))
     if field.kind is Kind.ENUM:
         return _enum_converter(field.values)
     if field.kind is Kind.BOOLEAN:
@@ -212,12 +218,17 @@ def _converter(field: Field) -> _Converter:
     return _number_converter(field)
 
 
-def _text_converter(bytes_max: int) -> _Converter:
-    sure = bytes_max // 4
+def _text_bytes_max(field: Field) -> int:
+    return ID_BYTES_MAX if not field.name.endswith("name") else NAME_BYTES_MAX
 
+
+def _sure_chars(field: Field) -> int:
+    """Return how long a text may be to be taken as it stands, without asking the converter; most are that short."""
+    return _text_bytes_max(field) // 4 if field.kind is Kind.TEXT else 0
+
+
+def _text_converter(bytes_max: int) -> _Converter:
     def convert(value: object, pointer: str) -> str:
-        if type(value) is str and len(value) <= sure:
-            return value
         return check_text(value, pointer, bytes_max=bytes_max)
 
     return convert
@@ -236,8 +247,12 @@ def _enum_converter(values: tuple[str, ...]) -> _Converter:
 
 def _number_converter(field: Field) -> _Converter:
     low, high, whole = field.low, field.high, field.kind is Kind.INTEGER
+    least = -QUANTITY_MAX if low is None else -(-low // NANOS)
+    most = QUANTITY_MAX if high is None else high // NANOS
 
     def convert(value: object, pointer: str) -> int:
+        if type(value) is int and least <= value <= most:
+            return value * NANOS
         nanos = parse_nanos(value, pointer)
         if whole and type(value) is not int:
             raise FieldInvalid("must be a whole number", pointer=pointer)
@@ -278,14 +293,16 @@ def _test(condition: Condition) -> Callable[[Known], bool]:
     name, values = condition.field, condition.values
     if condition.operator is Operator.IN:
         return lambda known: name in known and _as_text(known[name]) in values
-    bound = parse_nanos(values[0])
-    if condition.operator is Operator.GTE:
-        return lambda known: name in known and _as_nanos(known[name]) >= bound
-    return lambda known: name in known and _as_nanos(known[name]) < bound
+    bound, at_least = parse_nanos(values[0]), condition.operator is Operator.GTE
 
+    def compare(known: Known) -> bool:
+        value = known.get(name)
+        if value is None:
+            return False
+        nanos = value if type(value) is int else parse_nanos(value)
+        return (nanos >= bound) is at_least
 
-def _as_nanos(value: Value) -> int:
-    return value if type(value) is int else parse_nanos(value)
+    return compare
 
 
 def _mark(aggregation: Aggregation, nanos: int, event: Event) -> str:
