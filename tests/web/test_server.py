@@ -1,5 +1,7 @@
 """A real server over real sockets: it starts, refuses what it cannot do, and stops without losing what it answered."""
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -13,11 +15,13 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+import uvicorn
 
 from tallybook.core.key import SCOPES
 from tallybook.core.window import Span
 from tallybook.house import House
 from tallybook.settings import Settings
+from tallybook.web import protocol
 from tests.support.client import message
 
 RUN = (
@@ -176,6 +180,58 @@ def raw(url, request, *, hang_up):
         while part := connection.recv(65536):
             answer += part
     return answer
+
+
+def test_an_endless_head_is_cut_off(tmp_path):
+    """
+    Headers without end get 431 after 64 KiB and some; the server goes on.
+    """
+    with server(tmp_path) as (_, url):
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            sent = 0
+            with contextlib.suppress(OSError):
+                connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+                while sent < 64 * 1024 * 1024:
+                    connection.sendall(b"x-filler: " + b"y" * 60_000 + b"\r\n")
+                    sent += 60_000
+
+        assert sent < 32 * 1024 * 1024
+        assert 200 == httpx.get(f"{url}/healthz", headers={"x-filler": "y" * 30_000}).status_code
+
+
+def test_a_head_that_never_ends_is_given_up(monkeypatch):
+    """
+    A connection that says nothing, or half a head, is closed when its time is up.
+    """
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.05)
+
+    async def talk(first):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        config = uvicorn.Config(app, http=protocol.BoundedProtocol, lifespan="off", log_config=None)
+        config.load()
+        state = uvicorn.server.ServerState()
+        loop = asyncio.get_running_loop()
+        made = lambda: protocol.BoundedProtocol(config=config, server_state=state, app_state={})  # noqa: E731
+        listening = await loop.create_server(made, "127.0.0.1", 0)
+        host, port = listening.sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(first)
+        answer = await asyncio.wait_for(reader.read(), timeout=20)
+        writer.close()
+        await writer.wait_closed()
+        listening.close()
+        await listening.wait_closed()
+        return answer
+
+    whole = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    assert b"" == asyncio.run(talk(b""))
+    assert b"" == asyncio.run(talk(whole[:-2]))
+    answer = asyncio.run(talk(whole + whole[:-2]))
+    assert (True, 1) == (answer.startswith(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1"))
 
 
 def test_broken_http_is_refused_and_the_server_goes_on(tmp_path, operator):
