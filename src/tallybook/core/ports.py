@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from tallybook.core.aggregate import Reading
+from tallybook.core.allowance import OwnLimitSource
 from tallybook.core.event import Event, EventError, Outcome
 from tallybook.core.ids import AccountId, AccountNo
 from tallybook.core.key import Caller, Key
@@ -121,8 +122,7 @@ class FillStore(Protocol):
 # --- reading usage ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SumRow:
+class SumRow(msgspec.Struct, frozen=True, gc=False):
     """One row of sums: the event count and, per asked slot, (events that carried the field, sum in nanos)."""
 
     window: int
@@ -305,8 +305,11 @@ class PlanSource(Protocol):
         """Return the plan in force, or the one that was or will be at *at_us*."""
         ...
 
-    def limits_of(self, account: Account, now_us: int) -> tuple[Limit, ...]:
-        """Return the limits in force: those of the plan, with the account's own exceptions and add-ons."""
+    def limits_of(self, account: Account, now_us: int, source: OwnLimitSource | None = None) -> tuple[Limit, ...]:
+        """Return the limits in force: those of the plan, with the account's own exceptions and add-ons.
+
+        Inside a lane, *source* is the desk: what it wrote counts.
+        """
         ...
 
 

@@ -167,7 +167,7 @@ def _events(body: bytes, event_type: str) -> Iterator[Event]:
 
 
 def _forget_unmetered(connection: Connection, scheme: Scheme, event_type: str) -> None:
-    """Stop counting the type's earlier events as unmetered, for a meter reads them now."""
+    """Stop counting the type's earlier events as unmetered, for a meter reads them now; its series stay known."""
     if UNMETERED not in scheme.serving:
         return
     type_no = scheme.unmetered_no
@@ -175,6 +175,5 @@ def _forget_unmetered(connection: Connection, scheme: Scheme, event_type: str) -
     wanted = unmetered_dims(event_type)
     for account_no, series_no, dims in connection.execute(found).all():
         if dims == wanted:
-            for table in (rollups, series):
-                mine = (table.c.account_no == account_no) & (table.c.series_no == series_no)
-                connection.execute(delete(table).where(mine, table.c.type_no == type_no))
+            mine = (rollups.c.account_no == account_no) & (rollups.c.series_no == series_no)
+            connection.execute(delete(rollups).where(mine, rollups.c.type_no == type_no))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 import zstandard
@@ -25,10 +26,21 @@ from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts
 from tallybook.ledger.rows import to_json, unfold
-from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, rollups, series
+from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, rollups
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
+KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
+"""(account, type) -> the highest number seen and all series up to it. Series are only added, with rising numbers, and
+never change, so a list is brought up to date by what has a higher number. Not for transactions that may be undone."""
+LISTS_KEPT_MAX, SERIES_KEPT_MAX = 2_000, 500
+_NO_SERIES: Mapping[int, Mapping[str, str]] = MappingProxyType({})
+_SERIES = text(
+    "SELECT series_no, dims FROM series WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
+)
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
+_GROUP = [(name, "bigint") for name in ("series_no", "group_no")]
+RUN_BUCKETS_MIN = 16
+"""A run of at least so many buckets is read by a statement of its own, which is faster by the bucket."""
 _WINDOW = "s.window_no + s.stride * (r.bucket - s.low)"
 
 
@@ -37,12 +49,13 @@ class Usage:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._known: KnownSeries = {}
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
         """Return one consistent look at everything."""
         with self._ledger.reading() as connection:
-            yield Snapshot(connection, sqlite=self._ledger.is_sqlite)
+            yield Snapshot(connection, sqlite=self._ledger.is_sqlite, known=self._known)
 
     def ranking(
         self, place: Place, segments: Sequence[Segment], *, by_series: bool
@@ -65,23 +78,38 @@ class Usage:
 class Snapshot:
     """One consistent look at the rollups; not for use after its block ends."""
 
-    def __init__(self, connection: Connection, *, sqlite: bool) -> None:
+    def __init__(self, connection: Connection, *, sqlite: bool, known: "KnownSeries | None" = None) -> None:
         self._connection = connection
         self._sqlite = sqlite
+        self._known: KnownSeries = {} if known is None else known
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
-        found = select(series.c.series_no, series.c.dims).where(
-            series.c.account_no == account_no, series.c.type_no == type_no
-        )
-        return {number: json.loads(dims) for number, dims in self._connection.execute(found)}
+        last_no, known = self._known.get((account_no, type_no), (0, _NO_SERIES))
+        place = {"account_no": account_no, "type_no": type_no, "last_no": last_no}
+        fresh = {number: json.loads(dims) for number, dims in self._connection.execute(_SERIES, place)}
+        if not fresh:
+            return known
+        known = {**known, **fresh}
+        if len(known) <= SERIES_KEPT_MAX:
+            if len(self._known) >= LISTS_KEPT_MAX:
+                self._known.clear()
+            self._known[account_no, type_no] = (max(fresh), known)
+        return known
 
     def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
+        long = [segment for segment in segments if segment.stride and segment.high - segment.low >= RUN_BUCKETS_MIN]
+        rest = [segment for segment in segments if segment not in long] if long else segments
         for part, wanted in _by_part(place.slots):
-            statement = _sums_sql(_within(wanted), grouped=groups is not None, sqlite=self._sqlite)
-            parameters = self._parameters(place, segments, groups) | {"part": part}
-            for row in self._connection.execute(statement, parameters):
+            shape = (_within(wanted), groups is not None, self._sqlite)
+            parameters = self._parameters(place, rest, groups) | {"part": part}
+            for run in long:
+                bounds = {"level": int(run.level), "low": run.low, "high": run.high}
+                for row in self._connection.execute(_run_sql(*shape), parameters | bounds):
+                    window = run.window + row[0] - run.low
+                    yield SumRow(window, row[1], int(row[2]), _slot_values(row, wanted, place.slots))
+            for row in self._connection.execute(_sums_sql(*shape), parameters) if rest else ():
                 yield SumRow(row[0], row[1], int(row[2]), _slot_values(row, wanted, place.slots))
 
     def marks(
@@ -145,7 +173,8 @@ class Snapshot:
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> dict[str, object]:
         parameters: dict[str, object] = {"account_no": place.account_no, "type_no": place.type_no}
-        parameters["rows"] = _segment_json(segments)
+        if segments:
+            parameters["rows"] = _segment_json(segments)
         if groups is not None:
             parameters["groups"] = to_json(list(groups.items()))
         return parameters
@@ -185,14 +214,22 @@ def _columns(slots: Sequence[int]) -> str:
     return "".join(f", sum(r.{name})" for name in names)
 
 
+def _once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
+    """Return rows unfolded once, before the join.
+
+    SQLite would otherwise read the JSON again for every rollup; a limit keeps it from doing so, and integers can be
+    indexed.
+    """
+    rows = unfold(parameter, columns, sqlite=sqlite)
+    if not sqlite:
+        return rows
+    return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
+
+
 def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
     """Return FROM and WHERE: segments first, so that each is one range of the table's key."""
-    segments = unfold("rows", _SEGMENT, sqlite=sqlite)
-    groups = unfold("groups", [("series_no", "bigint"), ("group_no", "bigint")], sqlite=sqlite)
-    if sqlite:
-        # A limit has it unfolded once, and integers let it be indexed; else it is read again for every rollup.
-        integers = ", ".join(f"CAST({name} AS INTEGER) AS {name}" for name in ("series_no", "group_no"))
-        groups = f"SELECT {integers} FROM ({groups}) LIMIT -1"
+    segments = _once("rows", _SEGMENT, sqlite=sqlite)
+    groups = _once("groups", _GROUP, sqlite=sqlite)
     join = f" CROSS JOIN ({groups}) g" if grouped else ""
     match = " AND g.series_no = r.series_no" if grouped else ""
     return (
@@ -202,7 +239,22 @@ def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
 
 
 @lru_cache(maxsize=256)
-def _sums_sql(slots: tuple[int, ...], *, grouped: bool, sqlite: bool) -> TextClause:
+def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:  # noqa: FBT001 - a cache's key
+    """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
+    group = "g.group_no" if grouped else "0"
+    groups = _once("groups", _GROUP, sqlite=sqlite)
+    join = f" CROSS JOIN ({groups}) g" if grouped else ""
+    match = " AND g.series_no = r.series_no" if grouped else ""
+    return text(
+        f"SELECT r.bucket, {group} AS grp, sum(r.events){_columns(slots)} FROM rollups r{join}"
+        " WHERE r.account_no = :account_no AND r.type_no = :type_no AND r.level = :level AND r.bucket >= :low"
+        f" AND r.bucket < :high AND r.part = :part{match} GROUP BY r.bucket, {group if grouped else 'r.level'}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:  # noqa: FBT001 - a cache's key
+    """Return the sums of any segments by window."""
     group = "g.group_no" if grouped else "0"
     source = _source("rollups", grouped=grouped, sqlite=sqlite)
     return text(
@@ -222,7 +274,7 @@ def _by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> Te
 
 @lru_cache(maxsize=64)
 def _ranking_sql(slots: tuple[int, ...], *, by_series: bool, sqlite: bool) -> TextClause:
-    segments = unfold("rows", _SEGMENT, sqlite=sqlite)
+    segments = _once("rows", _SEGMENT, sqlite=sqlite)
     dims = "x.dims" if by_series else "'{}'"
     join = " JOIN series x ON x.account_no = r.account_no AND x.series_no = r.series_no" if by_series else ""
     return text(
