@@ -23,9 +23,11 @@ from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import CommitSeen, Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.keep import open_books
+from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
+from tallybook.flows.sweep import Job, Sweeper
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.fills import Fills
@@ -34,6 +36,7 @@ from tallybook.ledger.info import check_reachable, shared_secret, size_bytes
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger, sqlite_url
+from tallybook.ledger.own_limits import LedgerOwnLimits
 from tallybook.ledger.plans import LedgerPlans
 from tallybook.ledger.resources import LedgerResources
 from tallybook.ledger.schemes import Schemes
@@ -58,6 +61,7 @@ class House:
     Attributes:
         app: The ASGI application.
         fill: Fills new meters from earlier events; `serve` starts it.
+        sweeper: Does what happens by itself, such as ending leases; `serve` starts it.
     """
 
     def __init__(self, settings: Settings, clock: Clock, log: Log, *, exclusive: bool = True) -> None:
@@ -105,7 +109,9 @@ class House:
             own=own,
             own_name=own_name,
         )
-        self.accounts = Accounts(LedgerAccounts(self.ledger), plans, self.metering, self.clock)
+        self.accounts = Accounts(
+            LedgerAccounts(self.ledger), plans, LedgerOwnLimits(self.ledger), schemes=self.metering, clock=self.clock
+        )
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
@@ -126,11 +132,15 @@ class House:
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
-        self.limits = Limits(self.measure, usage, self.accounts, LedgerHolds(self.ledger), self.ingest)
+        holds = LedgerHolds(self.ledger)
+        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest)
+        self.leases = Leases(self.measure, self.accounts, holds, lanes=self.ingest)
         self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.clock)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
         self._closing.callback(self.fill.close)
+        self.sweeper = Sweeper([Job("leases", LeaseEnds(self.leases, self.accounts, holds, self.clock).step)])
+        self._closing.callback(self.sweeper.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)
 
@@ -182,6 +192,7 @@ class House:
             access=self.access,
             accounts=self.accounts,
             limits=self.limits,
+            leases=self.leases,
             inventory=self.inventory,
             metering=self.metering,
             cursor_secret=shared_secret(self.ledger, "cursor_secret"),
@@ -197,6 +208,7 @@ class House:
         """
         settings = self.settings
         self.fill.start()
+        self.sweeper.start()
         server = ServerSettings(
             host=settings.host,
             port=settings.port,

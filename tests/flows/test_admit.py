@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tallybook.core import standing
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, EPOCH, HOUR_US, MINUTE_US, instant_text
 from tallybook.core.limit import LimitState
 from tallybook.core.number import NANOS, to_text
 from tallybook.core.window import Span
-from tallybook.flows import admit
 from tests.support.rooms import NOW_US, Flows
 
 ACME = AccountId("acme")
@@ -169,7 +169,7 @@ def test_a_limit_of_its_own_takes_a_value_out_of_per(flows: Flows) -> None:
 
 def test_the_values_told_are_bounded(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ones with most usage are."""
-    monkeypatch.setattr(admit, "VALUES_MAX", 2)
+    monkeypatch.setattr(standing, "VALUES_MAX", 2)
     limited(flows, {"name": "m", "kind": "period", "meter": "messages", "per": "agent_id", "quantity": "3"})
     flows.write(*(message(NOW_US, agent_id=agent) for agent in "abbccc"))
     assert ["c", "b"] == [state.value for state in states(flows)]

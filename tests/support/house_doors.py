@@ -20,6 +20,7 @@ DOORS: dict[str, frozenset[str]] = {
     "web": frozenset({"core", "flows", "web"}),
     "house": frozenset({"core", "settings", "flows", "ledger", "archive", "outside", "web"}),
     "cli": frozenset({"core", "flows", "settings", "house", "cli"}),
+    "client": frozenset({"client"}),
     "__main__": frozenset({"cli"}),
 }
 """Which rooms each room may import. `house` is the only one that knows them all; the command line starts the house."""
@@ -44,13 +45,17 @@ CORE_ORDER = (
     "price",
     "view",
     "plan",
+    "allowance",
     "hold",
     "lease",
+    "demand",
+    "settle",
     "bill",
     "alert",
     "webhook",
     "ports",
     "intake",
+    "standing",
     "desk",
 )
 """A file of core imports only files that stand before it here."""
@@ -59,6 +64,9 @@ CORE_LIBRARIES = frozenset({"msgspec"})
 
 CORE_FORBIDDEN = frozenset({"asyncio", "http", "multiprocessing", "select", "socket", "sqlite3", "ssl", "subprocess"})
 """Parts of the standard library that do I/O: core is pure."""
+
+CLIENT_LIBRARIES = frozenset({"httpx", "msgspec"})
+"""What the client needs beside the standard library: so little that it could be shipped alone."""
 
 _DATABASES = frozenset({"alembic", "duckdb", "psycopg", "pysqlite3", "sqlalchemy", "sqlite3"})
 _SERVERS = frozenset({"uvicorn", "starlette"})
@@ -140,6 +148,10 @@ def check_libraries(house: House) -> Iterator[Violation]:
                 elif source.room == "core" and library not in CORE_LIBRARIES | sys.stdlib_module_names:
                     yield source.violation(
                         node, "libraries", f"core may import the stdlib and msgspec, not `{library}`"
+                    )
+                elif source.room == "client" and library not in CLIENT_LIBRARIES | sys.stdlib_module_names:
+                    yield source.violation(
+                        node, "libraries", f"the client may import the stdlib, httpx and msgspec, not `{library}`"
                     )
                 elif library in LIBRARIES_FORBIDDEN.get(source.room, frozenset()):
                     yield source.violation(node, "libraries", f"`{source.room}` may not import `{library}`")

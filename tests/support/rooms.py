@@ -12,15 +12,18 @@ from tallybook.flows.admit import Limits
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.keep import open_books
+from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
+from tallybook.flows.sweep import Job, Sweeper
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.own_limits import LedgerOwnLimits
 from tallybook.ledger.plans import LedgerPlans
 from tallybook.ledger.resources import LedgerResources
 from tallybook.ledger.schemes import Schemes
@@ -41,6 +44,8 @@ class Flows:
     access: Access
     accounts: Accounts
     limits: Limits
+    leases: Leases
+    sweeper: Sweeper
     inventory: Inventory
     ingest: Ingest
     measure: Measure
@@ -68,15 +73,19 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     metering = Metering(schemes, clock, builtin=packaged("catalogue.toml"), own=None, own_name="catalogue.toml")
     committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True)
     ingest = Ingest([committer], metering, clock)
-    accounts = Accounts(LedgerAccounts(ledger), plans, metering, clock)
+    accounts = Accounts(LedgerAccounts(ledger), plans, LedgerOwnLimits(ledger), schemes=metering, clock=clock)
     usage = Usage(ledger)
     measure = Measure(usage, metering, accounts)
+    holds = LedgerHolds(ledger)
+    leases = Leases(measure, accounts, holds, lanes=ingest)
     yield Flows(
         clock=clock,
         ledger=ledger,
         access=Access(LedgerKeys(ledger), clock),
         accounts=accounts,
-        limits=Limits(measure, usage, accounts, LedgerHolds(ledger), ingest),
+        limits=Limits(measure, usage, accounts, holds, ingest),
+        leases=leases,
+        sweeper=Sweeper([Job("leases", LeaseEnds(leases, accounts, holds, clock).step)]),
         inventory=Inventory(resources, ingest, clock),
         ingest=ingest,
         measure=measure,

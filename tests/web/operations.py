@@ -20,7 +20,10 @@ SURFACES = (NATIVE, *DIALECTS)
 PATH_VALUES = {
     "account_id": "acme",
     "api_id": "api_1",
+    "add_on_id": "add_none",
     "key_id": "key_none",
+    "lease_id": "lse_none",
+    "reservation_id": "rsv_none",
     "kind": "agent",
     "name": "default",
     "resource_id": "agent-7",

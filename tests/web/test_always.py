@@ -20,7 +20,8 @@ def test_the_example_of_every_operation_works(shared, operation):
 
     answer = operation.send(shared, key)
 
-    absent = {"DELETE /v1/keys/{key_id}", "GET /v1/usage/{api_id}"}
+    named = ("{key_id}", "{api_id}", "{reservation_id}", "{lease_id}", "{add_on_id}")
+    absent = {o.endpoint.name for o in OPERATIONS if any(name in o.endpoint.path for name in named)}
     assert (404 if operation.endpoint.name in absent else operation.endpoint.status) == answer.status_code, answer.text
 
 

@@ -7,18 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tallybook.core.allowance import OwnLimits
 from tallybook.core.hold import Hold
 from tallybook.core.lease import Lease
+from tallybook.core.plan import Account
 from tallybook.core.ports import Group, Pending, UsageSnapshot, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer that was given under an Idempotency-Key, and the digest of the request it answered."""
+    """An answer under an Idempotency-Key, the digest of the request it answered, and whether it is given again."""
 
     digest: str
     status: int
     body: bytes
+    replayed: bool = False
 
 
 class Desk(Protocol):
@@ -31,6 +34,14 @@ class Desk(Protocol):
 
     def write(self, pending: Sequence[Pending]) -> list[Verdict]:
         """Count events in this transaction."""
+        ...
+
+    def account(self, account: Account, at_us: int) -> Account:
+        """Return the account as it is now, with the plan and the billing status in force at *at_us*."""
+        ...
+
+    def own_limits(self, account_no: int) -> OwnLimits:
+        """Return the account's exceptions from its plan."""
         ...
 
     def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
@@ -57,8 +68,12 @@ class Desk(Protocol):
         """Give back what a reservation holds; its state says how it ended."""
         ...
 
-    def leases_live(self, account_no: int, limit: str, now_us: int) -> list[Lease]:
-        """Return the live leases of a limit."""
+    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
+        """Return how many leases of a limit are live, and when the first of them runs out."""
+        ...
+
+    def last_fence(self, account_no: int, limit: str) -> int:
+        """Return the greatest fence that was given out for a limit, 0 for none."""
         ...
 
     def find_lease(self, account_no: int, lease_id: str) -> Lease | None:

@@ -1,24 +1,24 @@
-"""Asking before going on: what is asked of limits, what the answer is, and quantities held until it is settled.
+"""Asking before going on: what the answer is, and quantities held until it is settled.
 
-A "no" is a `Decision`, not an error. Not for concurrency slots (see `lease`), nor for counting usage (see
-`flows.admit`).
+A "no" is a `Decision`, not an error; the two refusals here are how a surface says it where nothing was granted. Not for
+what a request asks of which limits (see `demand`), nor for concurrency slots (see `lease`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tallybook.core.errors import FieldInvalid, NotFound
-from tallybook.core.limit import Limit, LimitKind, LimitState, Mode, matches
+from tallybook.core.errors import TallybookError
+from tallybook.core.limit import LimitState, Mode
+from tallybook.core.number import to_text
 from tallybook.core.plan import BillingStatus
 
-ITEMS_MAX = 20
 TTL_S_DEFAULT, TTL_S_MAX = 60, 24 * 3600
 HOLDS_LIVE_MAX = 10_000
 """Most live reservations of one account."""
+HOLDS_KEPT_DAYS = 7
+"""How long a reservation is remembered after it ended or expired; it may be committed late until then."""
 SUSPENDED = "suspended"
-
-_COUNTED = frozenset({LimitKind.PERIOD, LimitKind.ROLLING, LimitKind.LIFETIME, LimitKind.STOCK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,13 @@ class Wanted:
         limit: Name of the limit.
         quantity: In nanos of the limit's unit.
         value: For a limit with *per*: the value of that dimension; "" otherwise.
+        dimension: The name of that dimension, as the caller gave it.
     """
 
     limit: str
     quantity: int
     value: str = ""
+    dimension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,15 @@ class Standing:
     @property
     def fits(self) -> bool:
         """Whether the request may go on as far as this limit is concerned."""
-        limit = self.state.limit
-        if limit.mode is Mode.OVERAGE or limit.quantity is None:
-            return True
-        return self.state.used + self.state.held + self.wanted <= limit.quantity
+        return self.state.limit.mode is Mode.OVERAGE or not self.passed_by
 
     @property
-    def over(self) -> bool:
-        """Whether usage passes the limit's quantity with this request, allowed or not."""
+    def passed_by(self) -> int:
+        """By how much, in nanos, the limit's quantity is passed with this request, allowed or not; 0 if it is not."""
         quantity = self.state.limit.quantity
-        return quantity is not None and self.state.used + self.state.held + self.wanted > quantity
+        if quantity is None:
+            return 0
+        return max(0, self.state.used + self.state.held + self.wanted - quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,44 @@ class Decision:
         known = [t for t in times if t is not None]
         return max(known) if known and len(known) == len(times) else None
 
+    def require(self, now_us: int) -> None:
+        """Refuse unless it is a yes.
+
+        Raises:
+            AccountSuspended: If the account is not served.
+            QuotaExceeded: If a hard limit says no.
+        """
+        if self.reason is not None:
+            raise AccountSuspended("the account is suspended: its invoice is unpaid and the days of grace are over")
+        if not self.allowed:
+            raise QuotaExceeded(self, now_us)
+
+
+class QuotaExceeded(TallybookError):
+    """A hard limit says no; *decision* tells which and where each stands, *now_us* is when that was decided."""
+
+    code = "quota-exceeded"
+
+    def __init__(self, decision: Decision, now_us: int) -> None:
+        super().__init__(_refusal(decision))
+        self.decision = decision
+        self.now_us = now_us
+
+
+class AccountSuspended(TallybookError):
+    """The account did not pay: nothing is granted, while events are still counted and everything may be read."""
+
+    code = "account-suspended"
+
+
+def _refusal(decision: Decision) -> str:
+    first = next(standing for standing in decision.standings if not standing.fits)
+    state = first.state
+    about = f" for {state.value[:64]!r}" if state.value else ""
+    allowed = to_text(state.quantity or 0)
+    taken = f"{to_text(state.used)} used, {to_text(state.held)} held"
+    return f"the limit {state.limit.name}{about} allows {allowed}: {taken}, {to_text(first.wanted)} asked"
+
 
 class HoldState(StrEnum):
     """The life of a reservation; expiry is told by its time."""
@@ -112,57 +151,11 @@ class Hold:
         """Whether its quantities count as held."""
         return self.state is HoldState.HELD and now_us < self.expires_us
 
-
-def siblings(limits: Iterable[Limit], asked: Limit) -> list[Limit]:
-    """Return *asked* and every other limit of its meter that the same usage counts against: the tightest decides.
-
-    Those are the limits whose filter is part of the filter of *asked*; limits by dimension are only asked by name.
-    """
-    if asked.meter is None:
-        return [asked]
-    return [
-        limit
-        for limit in limits
-        if limit is asked or (limit.meter == asked.meter and limit.per is None and matches(limit.filter, asked.filter))
-    ]
-
-
-def expand(limits: Sequence[Limit], wanted: Sequence[Wanted]) -> dict[tuple[str, str], tuple[Limit, int]]:
-    """Return (limit, value) -> (limit, nanos) for all that *wanted* counts against, siblings included.
-
-    Raises:
-        NotFound: For a limit that the account does not have.
-        FieldInvalid: For a limit that holds no quantities, or a missing or needless dimension.
-    """
-    by_name = {limit.name: limit for limit in limits}
-    found: dict[tuple[str, str], tuple[Limit, int]] = {}
-    for index, item in enumerate(wanted):
-        asked = by_name.get(item.limit)
-        if asked is None:
-            raise NotFound(f"the account has no limit called {item.limit[:64]!r}", pointer=f"/items/{index}/limit")
-        if asked.kind not in _COUNTED:
-            raise FieldInvalid(f"is a {asked.kind} limit; ask for a lease", pointer=f"/items/{index}/limit")
-        if bool(asked.per) != bool(item.value):
-            say = f"must give the {asked.per}" if asked.per else "has no dimensions"
-            raise FieldInvalid(f"the limit {asked.name} {say}", pointer=f"/items/{index}/dimensions")
-        for limit in siblings(limits, asked):
-            key = (limit.name, item.value if limit.per else "")
-            known = found.get(key)
-            found[key] = (limit, item.quantity + (0 if known is None else known[1]))
-    return found
+    def held(self, limit: str, value: str) -> int:
+        """Return what it was made to hold of a limit, in nanos."""
+        return sum(item.quantity for item in self.items if (item.limit, item.value) == (limit, value))
 
 
 def refusal_of(status: str) -> str | None:
     """Return why an account with this billing status is not served, None if it is."""
     return SUSPENDED if status == BillingStatus.SUSPENDED else None
-
-
-def overage(standings: Iterable[Standing]) -> Mapping[str, int]:
-    """Return by how much, in nanos, each limit is passed by what was just committed."""
-    passed = {}
-    for standing in standings:
-        quantity = standing.state.limit.quantity
-        total = standing.state.used + standing.state.held + standing.wanted
-        if quantity is not None and total > quantity:
-            passed[standing.state.limit.name] = total - quantity
-    return passed

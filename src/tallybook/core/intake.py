@@ -1,10 +1,13 @@
 """A request's events on their way in: read one by one, and what became of each as one receipt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import instant_text
+from tallybook.core.key import Caller
 from tallybook.core.ports import Pending, Verdict
 from tallybook.core.resource import Change, read_word
 from tallybook.core.scheme import Scheme
@@ -18,6 +21,7 @@ _DETAILS = {
     "account-unknown": "there is no such account, and accounts are not created by events here",
     "series-limit": "counted, but its free-text dimensions were folded together: too many new series this hour",
 }
+_ITSELF = Caller("tallybook", None, frozenset())
 _POINTERS = {"event-id-reused": "/id", "account-unknown": "/subject", "series-limit": "/data"}
 
 
@@ -123,3 +127,37 @@ def read_again(pending: Pending, scheme: Scheme) -> Pending:
         return read_pending(pending.event, scheme)
     except FieldInvalid:
         return Pending(pending.event, (unmetered(scheme.unmetered_no, pending.event),))
+
+
+# --- our own ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEvent:
+    """An event that Tallybook writes itself; *event_id* is fixed by what it tells, so that it is never told twice."""
+
+    source: str
+    event_id: str
+    type: str
+    account_id: AccountId
+    time_us: int
+    data: Mapping[str, object]
+
+
+def read_own(own: OwnEvent, scheme: Scheme) -> Pending:
+    """Read our own event like any other.
+
+    Raises:
+        FieldInvalid: If its data does not fit its type.
+    """
+    body = {
+        "specversion": "1.0",
+        "id": own.event_id,
+        "source": own.source,
+        "type": own.type,
+        "subject": own.account_id,
+        "time": instant_text(own.time_us),
+        "data": dict(own.data),
+    }
+    admission = Admission(_ITSELF, own.time_us, backfill=True)
+    return read_pending(read_event(0, body, admission, any_time=True), scheme)

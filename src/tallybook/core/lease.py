@@ -50,6 +50,11 @@ class Lease:
         return self.ended_us is None and now_us < self.runs_out_us
 
     @property
+    def fence(self) -> int:
+        """The number in the token, which only rises for a limit."""
+        return int(self.token.partition(".")[0])
+
+    @property
     def runs_out_us(self) -> int:
         """When it ends if nothing more is heard of it."""
         return self.expires_us if self.deadline_us is None else min(self.expires_us, self.deadline_us)

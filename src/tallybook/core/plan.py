@@ -80,6 +80,10 @@ class Account:
 
     Attributes:
         timezone, anchor_day: A billing period begins at midnight of this day of the month in this zone.
+        billing_status: As it was at that instant (see `BillingStatus`).
+        grace_ends_us: Where an invoice failed: when it becomes, or became, suspended.
+        has_own_limits: Whether it has limits or add-ons besides those of its plan.
+        next_plan: The change of plan that is scheduled next.
     """
 
     no: AccountNo
@@ -91,6 +95,9 @@ class Account:
     plan_version: int
     billing_status: str
     created_us: int
+    grace_ends_us: int | None = None
+    has_own_limits: bool = False
+    next_plan: Subscription | None = None
 
 
 # --- finding -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What flows need from the rooms below and beside them: protocols, and the values that pass through them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -97,7 +97,9 @@ class SchemeStore(Protocol):
         """Count all events of the shape's type anew, beside the rollups that serve meanwhile."""
         ...
 
-    def register(self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int) -> StoredScheme:
+    def register(
+        self, shapes: Mapping[str, Shape], added: Mapping[str, str], now_us: int, *, declared: Collection[str] = ()
+    ) -> StoredScheme:
         """Make sure each type has a generation that covers its shape; keep *added* meters; return what is stored."""
         ...
 

@@ -4,14 +4,15 @@ Decisions that hold something are made inside the account's lane, where nobody e
 looks. Not for what limits are (see `core.limit`) nor for concurrency slots (see `flows.lease`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tallybook.core.clock import US_PER_S
+from tallybook.core.demand import Demand, expand
 from tallybook.core.desk import Answered, Desk
-from tallybook.core.errors import Conflict, NotFound
-from tallybook.core.event import FUTURE_US
+from tallybook.core.errors import Conflict, FieldInvalid, NotFound
+from tallybook.core.event import Outcome
 from tallybook.core.hold import (
     HOLDS_LIVE_MAX,
     Decision,
@@ -19,26 +20,20 @@ from tallybook.core.hold import (
     HoldState,
     Standing,
     Wanted,
-    expand,
-    overage,
     refusal_of,
 )
 from tallybook.core.ids import new_id
-from tallybook.core.instant import MINUTE_US
-from tallybook.core.limit import Limit, LimitKind, LimitState
-from tallybook.core.meter import Answer, Question
-from tallybook.core.number import NANOS
+from tallybook.core.intake import OwnEvent, read_again, read_own
+from tallybook.core.limit import LimitState
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageSnapshot, UsageStore
-from tallybook.core.resource import NO_RESOURCES, ResourceCount
-from tallybook.core.window import Span, all_time, billing_period, floor_minute, zone
+from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageStore
+from tallybook.core.settle import plain_events
+from tallybook.core.standing import Holds, Look
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-VALUES_MAX = 100
-"""Most values of a limit's *per* dimension that are told, those with most usage first."""
-
+SOURCE = "tallybook/reservations"
 REFUSED_STATUS = 400
 _T = TypeVar("_T")
 
@@ -49,6 +44,12 @@ class KeyReused(Conflict):
     code = "idempotency-key-reused"
 
 
+class EventReused(Conflict):
+    """The event of a commit has the id of another one that was counted before; nothing was settled."""
+
+    code = "event-id-reused"
+
+
 class Lanes(Protocol):
     """Runs decisions inside lanes: `flows.ingest`."""
 
@@ -57,20 +58,32 @@ class Lanes(Protocol):
         ...
 
 
-class Holds(Protocol):
-    """What is reserved and leased, seen from outside a lane or from inside one."""
+@dataclass(frozen=True, slots=True)
+class SettledItem:
+    """What became of one limit of a reservation, in nanos: what was held, what it was really, how it stands now."""
 
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
-        ...
+    standing: Standing
+    held: int
+    real: int
 
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
-        ...
+    @property
+    def overage(self) -> int:
+        """What was used beyond what was held."""
+        return max(0, self.real - self.held)
 
-    def leases_live(self, account_no: int, limit: str, now_us: int) -> Sequence[object]:
-        """Return the live leases of a limit."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A committed reservation; *duplicate* where its event had been counted before."""
+
+    hold: Hold
+    items: Sequence[SettledItem]
+    duplicate: bool = False
+
+    @property
+    def passed(self) -> list[str]:
+        """The limits whose quantity is passed now."""
+        return list(dict.fromkeys(i.standing.state.limit.name for i in self.items if i.standing.passed_by))
 
 
 class Limits:
@@ -89,39 +102,44 @@ class Limits:
         All usage is read from one snapshot. A limit with *per* has one state for each value that has usage and is not
         the subject of a limit of its own, most used first; while there is none, one state without a value.
         """
-        return [standing.state for standing in self.standings(account, now_us)]
+        limits = self._plans.limits_of(account, now_us)
+        with self._store.snapshot() as snapshot:
+            return list(Look(self._usage, snapshot, self._holds, account, now_us).states(limits))
 
     def standings(self, account: Account, now_us: int) -> list[Standing]:
         """Return `states`, each with the instant when it next frees something."""
         limits = self._plans.limits_of(account, now_us)
         with self._store.snapshot() as snapshot:
-            look = _Look(self._usage, snapshot, self._holds, account, now_us)
-            return [look.standing(state, 0) for state in look.states(limits)]
+            look = Look(self._usage, snapshot, self._holds, account, now_us)
+            return [look.with_end(Standing(state, 0)) for state in look.states(limits)]
 
     def check(self, account: Account, wanted: Sequence[Wanted], now_us: int) -> Decision:
         """Say whether all of *wanted* may go on now; nothing is held.
 
         Raises:
             NotFound: For a limit that the account does not have.
-            FieldInvalid: For a limit that holds no quantities.
+            FieldInvalid: For a wrong dimension.
         """
+        asked = expand(self._plans.limits_of(account, now_us), wanted, peek=True)
         with self._store.snapshot() as snapshot:
-            return self._decide(_Look(self._usage, snapshot, self._holds, account, now_us), wanted)
-
-    def _decide(self, look: "_Look", wanted: Sequence[Wanted]) -> Decision:
-        asked = expand(self._plans.limits_of(look.account, look.now_us), wanted)
-        standings = [look.standing(look.state(limit, value), nanos) for (_, value), (limit, nanos) in asked.items()]
-        return Decision(standings, refusal_of(look.account.billing_status))
+            look = Look(self._usage, snapshot, self._holds, account, now_us)
+            standings = [look.with_end(standing) for standing in look.standings(asked)]
+        return Decision(standings, refusal_of(account.billing_status))
 
     # --- reservations ------------------------------------------------------------------------------------------------
 
     def reserve(
         self, account: Account, wanted: Sequence[Wanted], ttl_s: int, now_us: int
     ) -> Callable[[Desk], tuple[Decision, Hold | None]]:
-        """Return the action that holds all of *wanted* for *ttl_s*, or nothing if any does not fit."""
+        """Return the action that holds all of *wanted* for *ttl_s*, or nothing if any does not fit.
+
+        It raises NotFound and FieldInvalid as `check` does, and Conflict beyond the bound on live reservations.
+        """
 
         def action(desk: Desk) -> tuple[Decision, Hold | None]:
-            decision = self._decide(_Look(self._usage, desk.snapshot, desk, account, now_us), wanted)
+            look = self._look(desk, account, now_us)
+            asked = expand(self._plans.limits_of(look.account, now_us, desk), wanted)
+            decision = _decide(look, asked)
             if not decision.allowed:
                 return decision, None
             if desk.holds_live(account.no, now_us) >= HOLDS_LIVE_MAX:
@@ -134,54 +152,70 @@ class Limits:
         return action
 
     def commit(
-        self, account: Account, hold_id: str, real: Sequence[Wanted], pending: Sequence[Pending], now_us: int
-    ) -> Callable[[Desk], tuple[Hold, Mapping[str, int]]]:
-        """Return the action that settles a reservation with the *real* quantities and counts its events with it.
+        self, account: Account, hold_id: str, real: Sequence[Wanted], event: Pending | None, now_us: int
+    ) -> Callable[[Desk], Settled]:
+        """Return the action that settles a reservation with the *real* quantities and counts the usage.
 
-        Usage that happened is never refused: what passes a limit is written, told in the answer and put in the
-        outbox. A reservation that expired may still be committed.
+        The usage is what *event* says; without one, the plainest events that count the quantities are written. Usage
+        that happened is never refused: what passes a limit or the reservation is written, told in the answer and put
+        into the outbox. A reservation that expired may still be committed.
 
-        Returns:
-            The settled hold, and by how much (nanos) each limit is passed now.
+        It raises NotFound for no such reservation or limit, Conflict for one that ended, EventReused, and FieldInvalid
+        where the quantities alone do not tell what to count.
         """
 
-        def action(desk: Desk) -> tuple[Hold, Mapping[str, int]]:
-            hold = desk.find_hold(account.no, hold_id)
-            if hold is None:
-                raise NotFound("there is no such reservation")
+        def action(desk: Desk) -> Settled:
+            hold = _find(desk, account, hold_id)
             if hold.state is not HoldState.HELD:
                 raise Conflict(f"the reservation is {hold.state} already")
-            asked = expand(self._plans.limits_of(account, now_us), real)
-            settled = Hold(hold.hold_id, HoldState.COMMITTED, hold.expires_us, hold.items)
+            limits = self._plans.limits_of(desk.account(account, now_us), now_us, desk)
+            asked = expand(limits, real)
+            scheme = self._usage.scheme
+            if event is None:
+                plain = enumerate(plain_events(scheme.catalogue, limits, real))
+                own = (OwnEvent(SOURCE, f"{hold_id}.{n}", e.type, account.id, now_us, e.data) for n, e in plain)
+                events = [read_own(one, scheme) for one in own]
+            else:
+                events = [read_again(event, scheme)]
+            duplicate = _count(desk, events)
+            settled = replace(hold, state=HoldState.COMMITTED)
             desk.settle_hold(account.no, settled)
-            look = _Look(self._usage, desk.snapshot, desk, account, now_us)
-            standings = [look.standing(look.state(limit, value), n) for (_, value), (limit, n) in asked.items()]
-            passed = overage(standings)
-            if pending:
-                desk.write(pending)
-            if passed:
-                body = {"account": account.id, "reservation": hold_id, "limits": sorted(passed)}
+            answer = Settled(settled, self._settled(desk, account, settled, asked, now_us), duplicate)
+            if answer.passed or any(item.overage for item in answer.items):
+                body = {"account": account.id, "reservation": hold_id, "limits": answer.passed}
                 desk.tell(account.no, "reservation.overage", body, now_us)
-            return settled, passed
+            return answer
 
         return action
+
+    def _settled(self, desk: Desk, account: Account, hold: Hold, asked: Demand, now_us: int) -> list[SettledItem]:
+        look = self._look(desk, account, now_us)
+        standings = look.standings({key: (limit, 0) for key, (limit, _) in asked.items()})
+        return [
+            SettledItem(standing, hold.held(*key), nanos)
+            for standing, (key, (_, nanos)) in zip(standings, asked.items(), strict=True)
+        ]
 
     def release(self, account: Account, hold_id: str) -> Callable[[Desk], Hold]:
         """Return the action that gives a reservation back; doing so twice is harmless."""
 
         def action(desk: Desk) -> Hold:
-            hold = desk.find_hold(account.no, hold_id)
-            if hold is None:
-                raise NotFound("there is no such reservation")
+            hold = _find(desk, account, hold_id)
             if hold.state is HoldState.COMMITTED:
                 raise Conflict("the reservation is committed already")
             if hold.state is HoldState.RELEASED:
                 return hold
-            released = Hold(hold.hold_id, HoldState.RELEASED, hold.expires_us, hold.items)
+            released = replace(hold, state=HoldState.RELEASED)
             desk.settle_hold(account.no, released)
             return released
 
         return action
+
+    def _look(self, desk: Desk, account: Account, now_us: int) -> Look:
+        """Return what is true now, inside the lane; the account may have changed while the request waited."""
+        return Look(self._usage, desk.snapshot, desk, desk.account(account, now_us), now_us)
+
+    # --- lanes -------------------------------------------------------------------------------------------------------
 
     def once(
         self, account: Account, key: str | None, digest: str, action: Callable[[Desk], Answered], now_us: int
@@ -201,7 +235,7 @@ class Limits:
             if known is not None:
                 if known.digest != digest:
                     raise KeyReused("the Idempotency-Key was used for another request")
-                return known
+                return replace(known, replayed=True)
             answer = action(desk)
             if answer.status < REFUSED_STATUS:
                 desk.remember(account.no, key, answer, now_us)
@@ -214,125 +248,26 @@ class Limits:
         return self._lanes.act(account.id, action)
 
 
-class _Look:
-    """One account's limits at one instant, from one snapshot."""
-
-    def __init__(
-        self, usage: UsageReader, snapshot: UsageSnapshot, holds: Holds, account: Account, now_us: int
-    ) -> None:
-        self._usage = usage
-        self._snapshot = snapshot
-        self._holds = holds
-        self.account = account
-        self.now_us = now_us
-        self._things: Mapping[str, ResourceCount] | None = None
-        self._held: Mapping[tuple[str, str], int] | None = None
-
-    def states(self, limits: Sequence[Limit]) -> Iterator[LimitState]:
-        """Return the states of all *limits*, their usage asked at once."""
-        counted = [limit for limit in limits if limit.meter is not None]
-        questions = [self._question(limit) for limit in counted]
-        answers = self._usage.ask_in(self._snapshot, self.account, questions) if questions else []
-        by_name = {limit.name: answer for limit, answer in zip(counted, answers, strict=True)}
-        for limit in limits:
-            if limit.meter is None:
-                yield self._uncounted(limit)
-            elif limit.per is None:
-                yield self._state(limit, by_name[limit.name].value)
-            else:
-                for value, used in _by_value(limit, by_name[limit.name], limits):
-                    yield self._state(limit, used, value)
-
-    def state(self, limit: Limit, value: str) -> LimitState:
-        """Return the state of one limit, for one value of its *per* dimension."""
-        if limit.meter is None:
-            return self._uncounted(limit)
-        question = self._question(limit, value)
-        (answer,) = self._usage.ask_in(self._snapshot, self.account, [question])
-        return self._state(limit, answer.value, value or None)
-
-    def _state(self, limit: Limit, used: int, value: str | None = None) -> LimitState:
-        return LimitState(
-            limit, used, shown_period(limit, self.account, self.now_us), value, self._holding(limit, value)
-        )
-
-    def _uncounted(self, limit: Limit) -> LimitState:
-        """Return the state of a limit on things or leases, or on the length of one item."""
-        if limit.kind is LimitKind.CONCURRENT:
-            live = len(self._holds.leases_live(self.account.no, limit.name, self.now_us))
-            return LimitState(limit, live * NANOS)
-        if limit.resource is None:
-            return LimitState(limit, 0)
-        if self._things is None:
-            self._things = self._snapshot.resource_counts(self.account.no)
-        count = self._things.get(limit.resource, NO_RESOURCES)
-        used = NANOS * (count.lifetime if limit.kind is LimitKind.LIFETIME else count.live)
-        return LimitState(limit, used, held=self._holding(limit, None))
-
-    def _holding(self, limit: Limit, value: str | None) -> int:
-        if self._held is None:
-            self._held = self._holds.held(self.account.no, self.now_us)
-        return self._held.get((limit.name, value or ""), 0)
-
-    def _question(self, limit: Limit, value: str = "") -> Question:
-        assert limit.meter is not None  # only counted limits are asked
-        filters = {dimension: (wanted,) for dimension, wanted in limit.filter.items()}
-        if limit.per is not None and value:
-            filters[limit.per] = (value,)
-        groups = (limit.per,) if limit.per is not None and not value else ()
-        return Question(limit.meter, (counting_span(limit, self.account, self.now_us),), groups, filters)
-
-    def standing(self, state: LimitState, wanted: int) -> Standing:
-        """Return how a limit stands against *wanted*, and when it next frees something."""
-        return Standing(state, wanted, self._frees_at_us(state))
-
-    def _frees_at_us(self, state: LimitState) -> int | None:
-        limit, now_us = state.limit, self.now_us
-        times = []
-        if state.held:
-            ends_us = self._holds.hold_ends_us(self.account.no, limit.name, state.value or "", now_us)
-            times += [] if ends_us is None else [ends_us]
-        if limit.kind is LimitKind.PERIOD and state.period is not None:
-            times.append(state.period.end_us)
-        elif limit.kind is LimitKind.ROLLING and state.used:
-            question = self._question(limit, state.value or "")
-            first_us = self._usage.first_use_us(self._snapshot, self.account, question)
-            times += [] if first_us is None else [first_us + limit.window_us + MINUTE_US]
-        return min(times, default=None)
+def _decide(look: Look, asked: Demand) -> Decision:
+    standings = look.standings(asked)
+    told = [standing if standing.fits else look.with_end(standing) for standing in standings]
+    return Decision(told, refusal_of(look.account.billing_status))
 
 
-def counting_span(limit: Limit, account: Account, now_us: int) -> Span:
-    """Return the span whose usage counts against *limit*.
-
-    A rolling window begins at a whole minute and ends after the last instant at which an event may lie, so that an
-    event that was sent with a clock slightly ahead counts at once.
-    """
-    if limit.kind is LimitKind.PERIOD:
-        return billing_period(now_us, account.anchor_day, zone(account.timezone))
-    if limit.kind is LimitKind.ROLLING:
-        minute_us = floor_minute(now_us)
-        return Span(max(0, minute_us - limit.window_us), minute_us + MINUTE_US + FUTURE_US)
-    return all_time()
+def _find(desk: Desk, account: Account, hold_id: str) -> Hold:
+    hold = desk.find_hold(account.no, hold_id)
+    if hold is None:
+        raise NotFound("there is no such reservation")
+    return hold
 
 
-def shown_period(limit: Limit, account: Account, now_us: int) -> Span | None:
-    """Return the span that people are told *limit* counts over; None where it counts what there ever was, or is."""
-    if limit.kind is LimitKind.PERIOD:
-        return counting_span(limit, account, now_us)
-    if limit.kind is LimitKind.ROLLING:
-        return Span(counting_span(limit, account, now_us).start_us, floor_minute(now_us) + MINUTE_US)
-    return None
-
-
-def _by_value(limit: Limit, answer: Answer, limits: Sequence[Limit]) -> Iterator[tuple[str | None, int]]:
-    """Return (value, used) of a limit by dimension, most used first; one without a value while there is no usage."""
-    per = limit.per
-    assert per is not None  # or it would not have been grouped
-    used = {
-        value: nanos
-        for (value,), (nanos,) in answer.groups.items()
-        if value is not None and not any(other.names(per, value, beside=limit) for other in limits)
-    }
-    if not used:
-        yield None, 0
-    yield from islice(sorted(used.items(), key=lambda item: (-item[1], item[0])), VALUES_MAX)
+def _count(desk: Desk, events: Sequence[Pending]) -> bool:
+    """Count *events*, or refuse before anything is settled; return whether any was counted before."""
+    if not events:
+        return False
+    outcomes = {verdict.outcome for verdict in desk.write(events)}
+    if Outcome.CONFLICT in outcomes:
+        raise EventReused("an event with this id and another payload was counted before", pointer="/event/id")
+    if Outcome.REJECTED in outcomes:
+        raise FieldInvalid("there is no such account", pointer="/event/subject")
+    return Outcome.DUPLICATE in outcomes

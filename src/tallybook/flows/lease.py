@@ -5,7 +5,6 @@ limit. At the deadline the platform is told to hang up (`lease.terminated` in th
 limit, until a real `call` event of the same call takes that event's place.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -14,13 +13,11 @@ import msgspec
 
 from tallybook.core.clock import US_PER_S, Clock
 from tallybook.core.desk import Desk
-from tallybook.core.errors import Conflict, FieldInvalid, NotFound, TallybookError
-from tallybook.core.event import Admission, read_event
+from tallybook.core.errors import Conflict, FieldInvalid, NotFound
 from tallybook.core.hold import Decision, Standing, refusal_of
 from tallybook.core.ids import AccountId, new_id
 from tallybook.core.instant import instant_text
-from tallybook.core.intake import read_pending
-from tallybook.core.key import Caller
+from tallybook.core.intake import OwnEvent, read_own
 from tallybook.core.lease import CALL, LEASES_LIVE_MAX, Ending, Lease, deadline_us, new_token
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 SOURCE = "tallybook/leases"
-SWEEP_EVERY_S = 0.5
-_ITSELF = Caller("leases", None, frozenset())
 _T = TypeVar("_T")
 
 
@@ -50,8 +45,12 @@ class Lanes(Protocol):
         ...
 
 
-class Sweep(Protocol):
-    """Finds leases that ran out."""
+class LeaseSource(Protocol):
+    """Finds leases, as of the last commit."""
+
+    def leases_live(self, account_no: int, now_us: int) -> Sequence[Lease]:
+        """Return the live leases of an account, the oldest first, up to a bound."""
+        ...
 
     def run_out(self, now_us: int) -> list[tuple[AccountId, str]]:
         """Return (account, lease) of leases that ran out and that nobody has ended yet."""
@@ -77,11 +76,15 @@ class Granted:
 class Leases:
     """Gives slots out and takes them back, for every surface."""
 
-    def __init__(self, usage: UsageReader, plans: PlanSource, lanes: Lanes, clock: Clock) -> None:
+    def __init__(self, usage: UsageReader, plans: PlanSource, source: LeaseSource, *, lanes: Lanes) -> None:
         self._usage = usage
         self._plans = plans
+        self._source = source
         self._lanes = lanes
-        self._clock = clock
+
+    def live(self, account: Account, now_us: int) -> Sequence[Lease]:
+        """Return the live leases of the account, the oldest first, up to a bound."""
+        return self._source.leases_live(account.no, now_us)
 
     def grant(
         self, account: Account, limit_name: str, ttl_s: int, call_id: str | None, now_us: int
@@ -89,20 +92,20 @@ class Leases:
         """Return the action that takes a slot of *limit_name*, if one is free."""
 
         def action(desk: Desk) -> Granted:
-            limits = self._plans.limits_of(account, now_us)
+            fresh = desk.account(account, now_us)
+            limits = self._plans.limits_of(fresh, now_us, desk)
             limit = _concurrent(limits, limit_name)
-            live: Sequence[Lease] = desk.leases_live(account.no, limit.name, now_us)
-            frees_at_us = min((lease.runs_out_us for lease in live), default=None)
-            standing = Standing(LimitState(limit, len(live) * NANOS), NANOS, frees_at_us)
-            decision = Decision([standing], refusal_of(account.billing_status))
+            live, frees_at_us = desk.slots_taken(account.no, limit.name, now_us)
+            standing = Standing(LimitState(limit, live * NANOS), NANOS, frees_at_us)
+            decision = Decision([standing], refusal_of(fresh.billing_status))
             if not decision.allowed:
                 return Granted(decision, None)
-            if len(live) >= LEASES_LIVE_MAX:
+            if live >= LEASES_LIVE_MAX:
                 raise Conflict(f"an account has at most {LEASES_LIVE_MAX} live leases")
             lease = Lease(
                 lease_id=new_id("lse"),
                 limit=limit.name,
-                token=new_token(now_us),
+                token=new_token(max(now_us, desk.last_fence(account.no, limit.name) + 1)),
                 call_id=call_id,
                 ttl_us=ttl_s * US_PER_S,
                 granted_us=now_us,
@@ -110,7 +113,7 @@ class Leases:
                 deadline_us=deadline_us(limits, now_us),
             )
             desk.put_lease(account.no, lease)
-            desk.write([self._granted_event(account, lease, len(live) + 1)])
+            desk.write([self._granted_event(account, lease, live + 1)])
             return Granted(decision, lease)
 
         return action
@@ -132,13 +135,18 @@ class Leases:
         return action
 
     def release(self, account: Account, lease_id: str, token: str, now_us: int) -> Callable[[Desk], Lease]:
-        """Return the action that frees a slot; releasing what has ended already is harmless."""
+        """Return the action that frees a slot; releasing what has ended already is harmless.
+
+        What ran out before is ended as it would have been by itself, so that it does not matter who comes first.
+        """
 
         def action(desk: Desk) -> Lease:
             lease = _held(desk, account, lease_id, token)
             if lease.ended_us is not None:
                 return lease
-            ended = replace(lease, ended_us=min(now_us, lease.runs_out_us), ending=Ending.RELEASED)
+            if not lease.is_live(now_us):
+                return self._run_out(desk, account, lease, now_us)
+            ended = replace(lease, ended_us=now_us, ending=Ending.RELEASED)
             desk.put_lease(account.no, ended)
             return ended
 
@@ -151,14 +159,17 @@ class Leases:
             lease = desk.find_lease(account.no, lease_id)
             if lease is None or lease.ended_us is not None or lease.is_live(now_us):
                 return None
-            met = lease.deadline_us is not None and lease.deadline_us <= lease.expires_us
-            ended = replace(lease, ended_us=lease.runs_out_us, ending=Ending.TERMINATED if met else Ending.EXPIRED)
-            desk.put_lease(account.no, ended)
-            if met:
-                self._terminate(desk, account, ended, now_us)
-            return ended
+            return self._run_out(desk, account, lease, now_us)
 
         return action
+
+    def _run_out(self, desk: Desk, account: Account, lease: Lease, now_us: int) -> Lease:
+        met = lease.deadline_us is not None and lease.deadline_us <= lease.expires_us
+        ended = replace(lease, ended_us=lease.runs_out_us, ending=Ending.TERMINATED if met else Ending.EXPIRED)
+        desk.put_lease(account.no, ended)
+        if met:
+            self._terminate(desk, account, ended, now_us)
+        return ended
 
     def _terminate(self, desk: Desk, account: Account, lease: Lease, now_us: int) -> None:
         """Tell the platform to hang up, and bill the time until the deadline."""
@@ -186,17 +197,7 @@ class Leases:
     def _event(
         self, account: Account, event_id: str, event_type: str, time_us: int, data: Mapping[str, object]
     ) -> Pending:
-        body = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": SOURCE,
-            "type": event_type,
-            "subject": account.id,
-            "time": instant_text(time_us),
-            "data": dict(data),
-        }
-        event = read_event(0, body, Admission(_ITSELF, time_us, backfill=True), any_time=True)
-        return read_pending(event, self._usage.scheme)
+        return read_own(OwnEvent(SOURCE, event_id, event_type, account.id, time_us, data), self._usage.scheme)
 
     def run(self, account: Account, action: Callable[[Desk], _T]) -> "Future[_T]":
         """Queue *action* for the account's lane; the future is done when what it wrote is durable."""
@@ -221,44 +222,24 @@ def _held(desk: Desk, account: Account, lease_id: str, token: str) -> Lease:
     return lease
 
 
-class LeaseSweeper:
-    """Ends leases that ran out, in a thread of its own; any number of processes may do so at once."""
+class LeaseEnds:
+    """Ends leases that ran out."""
 
-    def __init__(self, leases: Leases, accounts: AccountSource, sweep: Sweep, clock: Clock) -> None:
+    def __init__(self, leases: Leases, accounts: AccountSource, source: LeaseSource, clock: Clock) -> None:
         self._leases = leases
         self._accounts = accounts
-        self._sweep = sweep
+        self._source = source
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def run(self) -> int:
-        """End what has run out by now; return how many leases this call ended.
+    def step(self) -> int:
+        """End what has run out by now, up to a bound; return how many leases this call ended.
 
         Raises:
             Unavailable: If the store cannot be written; a later call goes on.
         """
         now_us = self._clock.now_us()
         waiting = []
-        for account_id, lease_id in self._sweep.run_out(now_us):
+        for account_id, lease_id in self._source.run_out(now_us):
             account = self._accounts.get(account_id)
             waiting.append(self._leases.run(account, self._leases.end(account, lease_id, now_us)))
         return sum(future.result() is not None for future in waiting)
-
-    def start(self) -> None:
-        """Sweep every half second until `close`."""
-        self._thread = threading.Thread(target=self._watch, name="tallybook-leases", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the sweep at hand."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(SWEEP_EVERY_S):
-            try:
-                self.run()
-            except TallybookError:
-                self._stop.wait(SWEEP_EVERY_S)  # the store is full or away; the next sweep tries again

@@ -6,6 +6,7 @@ Not for what is used of a plan's limits (see `admit`).
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from tallybook.core.allowance import OwnLimitSource, limits_in_force
 from tallybook.core.clock import Clock
 from tallybook.core.errors import FieldInvalid, NotFound, ZoneUnknown
 from tallybook.core.fields import Problems
@@ -36,9 +37,18 @@ class SchemeSource(Protocol):
 class Accounts:
     """Reads and changes accounts and plans, for every surface."""
 
-    def __init__(self, accounts: AccountStore, plans: PlanStore, schemes: SchemeSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        accounts: AccountStore,
+        plans: PlanStore,
+        own_limits: OwnLimitSource,
+        *,
+        schemes: SchemeSource,
+        clock: Clock,
+    ) -> None:
         self._accounts = accounts
         self._plans = plans
+        self._own_limits = own_limits
         self._schemes = schemes
         self._clock = clock
         self._versions: dict[tuple[str, int], Plan] = {}
@@ -151,10 +161,17 @@ class Accounts:
             return self._default()
         return self._version(subscription.plan_name, subscription.plan_version)
 
-    def limits_of(self, account: Account, now_us: int) -> tuple[Limit, ...]:
-        """Return the limits in force for the account: those of its plan."""
-        del now_us  # the plan in force was found with the account
-        return self.plan_of(account).limits
+    def limits_of(self, account: Account, now_us: int, source: OwnLimitSource | None = None) -> tuple[Limit, ...]:
+        """Return the limits in force for the account: those of its plan, with its own exceptions and add-ons.
+
+        The plan in force, and whether there are exceptions, was found with the account. Inside a lane, *source* is
+        the desk: what it wrote counts.
+        """
+        planned = self.plan_of(account).limits
+        if not account.has_own_limits:
+            return planned
+        own = (self._own_limits if source is None else source).own_limits(account.no)
+        return limits_in_force(planned, own, now_us)
 
     def price_epochs(self, account: Account) -> Sequence[tuple[Span, tuple[Price, ...]]]:
         """Return the spans of the account's plans, ascending and tiling all time, with the prices of each."""

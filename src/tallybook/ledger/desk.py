@@ -5,18 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
+from tallybook.core.allowance import OwnLimits
 from tallybook.core.desk import Answered
 from tallybook.core.hold import Hold, HoldState, Wanted
 from tallybook.core.ids import new_id
 from tallybook.core.lease import Ending, Lease
 from tallybook.core.number import from_limbs, to_limbs
+from tallybook.core.plan import Account
 from tallybook.core.ports import Pending, Verdict
+from tallybook.ledger.accounts import read_account
 from tallybook.ledger.limit_tables import hold_items, holds, idempotency, leases, outbox
+from tallybook.ledger.own_limits import read_own_limits
 from tallybook.ledger.usage import Snapshot
 
 _HELD = text(
     "SELECT limit_name, value, sum(giga), sum(unit), sum(nano) FROM hold_items"
     " WHERE account_no = :account_no AND expires_us > :now_us GROUP BY limit_name, value"
+)
+_TAKEN = text(
+    "SELECT count(*), min(CASE WHEN deadline_us < expires_us THEN deadline_us ELSE expires_us END) FROM leases"
+    " WHERE account_no = :account_no AND limit_name = :limit_name AND ended_us IS NULL AND expires_us > :now_us"
+    " AND (deadline_us IS NULL OR deadline_us > :now_us)"
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -31,6 +40,16 @@ class LaneDesk:
         self.snapshot = snapshot
         self.write = write
         self._held: dict[int, dict[tuple[str, str], int]] = {}
+
+    def account(self, account: Account, at_us: int) -> Account:
+        """Return the account as it is now, with the plan and the billing status in force at *at_us*."""
+        fresh = read_account(self._connection, account.id, at_us)
+        assert fresh is not None  # accounts are never deleted
+        return fresh
+
+    def own_limits(self, account_no: int) -> OwnLimits:
+        """Return the account's exceptions from its plan."""
+        return read_own_limits(self._connection, account_no)
 
     # --- reservations ------------------------------------------------------------------------------------------------
 
@@ -100,9 +119,14 @@ class LaneDesk:
 
     # --- leases --------------------------------------------------------------------------------------------------
 
-    def leases_live(self, account_no: int, limit: str, now_us: int) -> list[Lease]:
-        """Return the live leases of a limit."""
-        return read_live_leases(self._connection, account_no, limit, now_us)
+    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
+        """Return how many leases of a limit are live, and when the first of them runs out."""
+        return read_slots_taken(self._connection, account_no, limit, now_us)
+
+    def last_fence(self, account_no: int, limit: str) -> int:
+        """Return the greatest fence that was given out for a limit, 0 for none."""
+        mine = (leases.c.account_no == account_no) & (leases.c.limit_name == limit)
+        return self._connection.scalar(select(func.max(leases.c.fence)).where(mine)) or 0
 
     def find_lease(self, account_no: int, lease_id: str) -> Lease | None:
         """Return a lease, ended or not."""
@@ -116,6 +140,7 @@ class LaneDesk:
         values = {
             "limit_name": lease.limit,
             "token": lease.token,
+            "fence": lease.fence,
             "call_id": lease.call_id,
             "ttl_us": lease.ttl_us,
             "granted_us": lease.granted_us,
@@ -163,14 +188,19 @@ def read_held(connection: Connection, account_no: int, now_us: int) -> dict[tupl
     return {(name, value): from_limbs(int(giga), int(unit), int(nano)) for name, value, giga, unit, nano in rows}
 
 
-def read_live_leases(connection: Connection, account_no: int, limit: str | None, now_us: int) -> list[Lease]:
-    """Return an account's live leases, of one limit or of all."""
+def read_slots_taken(connection: Connection, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
+    """Return how many leases of a limit are live, and when the first of them runs out."""
+    row = connection.execute(_TAKEN, {"account_no": account_no, "limit_name": limit, "now_us": now_us}).one()
+    return int(row[0]), row[1]
+
+
+def read_live_leases(connection: Connection, account_no: int, now_us: int, length_max: int) -> list[Lease]:
+    """Return the live leases of an account, the oldest first."""
     table = leases.c
     mine = (table.account_no == account_no) & table.ended_us.is_(None) & (table.expires_us > now_us)
-    if limit is not None:
-        mine &= table.limit_name == limit
-    found = (_lease(row._mapping) for row in connection.execute(select(leases).where(mine)))  # noqa: SLF001
-    return [lease for lease in found if lease.is_live(now_us)]
+    mine &= table.deadline_us.is_(None) | (table.deadline_us > now_us)
+    found = select(leases).where(mine).order_by(table.granted_us, table.lease_id).limit(length_max)
+    return [_lease(row._mapping) for row in connection.execute(found)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def _lease(row: RowMapping) -> Lease:

@@ -6,13 +6,16 @@ from sqlalchemy import func, select
 
 from tallybook.core.ids import AccountId
 from tallybook.core.lease import Lease
-from tallybook.ledger.desk import read_held, read_live_leases
+from tallybook.ledger.desk import read_held, read_live_leases, read_slots_taken
 from tallybook.ledger.limit_tables import hold_items, leases
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import accounts
 
 SWEPT_MAX = 500
 """Most leases that one sweep looks at."""
+
+LEASES_SHOWN_MAX = 1_000
+"""Most leases that are shown of an account."""
 
 
 class LedgerHolds:
@@ -36,10 +39,15 @@ class LedgerHolds:
             )
         return ends_us
 
-    def leases_live(self, account_no: int, limit: str | None, now_us: int) -> list[Lease]:
-        """Return the live leases of an account, of one limit or of all."""
+    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
+        """Return how many leases of a limit are live, and when the first of them runs out."""
         with self._ledger.reading() as connection:
-            return read_live_leases(connection, account_no, limit, now_us)
+            return read_slots_taken(connection, account_no, limit, now_us)
+
+    def leases_live(self, account_no: int, now_us: int) -> list[Lease]:
+        """Return the live leases of an account, the oldest first, at most LEASES_SHOWN_MAX."""
+        with self._ledger.reading() as connection:
+            return read_live_leases(connection, account_no, now_us, LEASES_SHOWN_MAX)
 
     def run_out(self, now_us: int) -> list[tuple[AccountId, str]]:
         """Return (account, lease) of leases that ran out and that nobody has ended yet."""

@@ -39,6 +39,7 @@ leases = Table(
     words("lease_id", primary_key=True),
     words("limit_name"),
     words("token"),
+    number("fence"),
     words("call_id", nullable=True),
     number("ttl_us"),
     number("granted_us"),
@@ -91,12 +92,12 @@ billing = Table(
     "billing",
     metadata,
     number("account_no", primary_key=True),
-    words("status"),
     number("since_us"),
-    number("grace_ends_us", nullable=True),
+    number("grace_ends_us"),
+    number("told_us", nullable=True),
     sqlite_with_rowid=False,
 )
-"""Accounts whose invoices failed; an account without a row pays."""
+"""Accounts whose invoice failed at *since_us*; one without a row pays. *told_us* is when the suspension was told."""
 
 voids = Table(
     "voids",
@@ -121,7 +122,11 @@ outbox = Table(
 )
 """What has to be told to others, written in the transaction that made it true."""
 
+Index("holds_by_expiry", holds.c.expires_us)
+Index("idempotency_by_age", idempotency.c.created_us)
 Index("leases_live", leases.c.account_no, leases.c.limit_name, leases.c.ended_us, leases.c.expires_us)
+Index("leases_by_fence", leases.c.account_no, leases.c.limit_name, leases.c.fence)
 Index("leases_by_call", leases.c.account_no, leases.c.call_id)
 Index("leases_running_out", leases.c.ended_us, leases.c.expires_us)
 Index("hold_items_by_expiry", hold_items.c.expires_us)
+Index("billing_by_grace", billing.c.told_us, billing.c.grace_ends_us)

@@ -59,7 +59,6 @@ accounts = Table(
     words("name", nullable=True),
     words("timezone"),
     number("anchor_day"),
-    words("billing_status"),
     number("created_us"),
 )
 

@@ -23,6 +23,9 @@ JSON = "application/json"
 ACCOUNT_HEADER = "Tallybook-Account"
 """With an operator's key on a dialect: the account that is meant."""
 
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+IDEMPOTENCY_KEY_BYTES_MAX = 255
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 Query_co = TypeVar("Query_co", covariant=True)
@@ -121,6 +124,7 @@ class Endpoint:
         body_documented: What OpenAPI says of a `JsonBody` or `RawBody`.
         answer: The type the handler returns, None for an empty 204.
         operator_only: Whether an account's key is refused whatever its scopes.
+        idempotent: Whether it honours the header Idempotency-Key.
         errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
             little.
         example: An answer as it may look; *query_example* and *body_example* lead to it.
@@ -138,6 +142,7 @@ class Endpoint:
     body_documented: Any = None
     account: AccountOf = AccountOf.NOBODY
     operator_only: bool = False
+    idempotent: bool = False
     status: int = 200
     errors: Sequence[type[TallybookError] | TallybookError] = ()
     description: str = ""

@@ -22,7 +22,18 @@ from tallybook.core.errors import (
     Unavailable,
 )
 from tallybook.core.ids import ID_BYTES_MAX
-from tallybook.web.endpoint import ACCOUNT_HEADER, JSON, AccountOf, Endpoint, Fault, Refusal, Reply, Surface
+from tallybook.web.endpoint import (
+    ACCOUNT_HEADER,
+    IDEMPOTENCY_HEADER,
+    IDEMPOTENCY_KEY_BYTES_MAX,
+    JSON,
+    AccountOf,
+    Endpoint,
+    Fault,
+    Refusal,
+    Reply,
+    Surface,
+)
 from tallybook.web.errors import AccountHeaderMissing, MediaUnsupported, ParametersInvalid, RateLimited
 from tallybook.web.problem import faults_of, status_of
 
@@ -124,11 +135,19 @@ def _path_parameters(endpoint: Endpoint) -> list[Json]:
 
 
 def _header_parameters(endpoint: Endpoint) -> list[Json]:
-    if endpoint.account is not AccountOf.KEY:
-        return []
-    about = "With an operator's key: the account that is meant. An account's key needs it not."
-    schema = {"type": "string", "minLength": 1, "maxLength": ID_BYTES_MAX}
-    return [{"name": ACCOUNT_HEADER, "in": "header", "required": False, "description": about, "schema": schema}]
+    headers = []
+    if endpoint.account is AccountOf.KEY:
+        about = "With an operator's key: the account that is meant. An account's key needs it not."
+        headers.append(_header(ACCOUNT_HEADER, about, ID_BYTES_MAX))
+    if endpoint.idempotent:
+        about = "Any text that is new for this request: sent again with it, the request is answered as before."
+        headers.append(_header(IDEMPOTENCY_HEADER, about, IDEMPOTENCY_KEY_BYTES_MAX))
+    return headers
+
+
+def _header(name: str, about: str, length_max: int) -> Json:
+    schema = {"type": "string", "minLength": 1, "maxLength": length_max}
+    return {"name": name, "in": "header", "required": False, "description": about, "schema": schema}
 
 
 def _query_parameters(endpoint: Endpoint) -> list[Json]:

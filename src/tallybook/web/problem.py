@@ -10,8 +10,10 @@ import msgspec
 
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound, TallybookError
 from tallybook.core.fields import errors_of
+from tallybook.core.hold import QuotaExceeded
 from tallybook.web.endpoint import Fault, Refusal, Reply, to_json
 from tallybook.web.errors import EventRefused
+from tallybook.web.quota import StandingAnswer, quota_headers, write_standing
 
 PROBLEM_JSON = "application/problem+json"
 FAULTS_SHOWN_MAX = 100
@@ -53,12 +55,20 @@ _TABLE = {
     ),
     "unauthenticated": Problem(401, "No valid key", "Send a known key as a bearer token or as X-API-Key."),
     "insufficient-scope": Problem(403, "Insufficient scope", "The key is known and lacks the scope that is named."),
+    "account-suspended": Problem(
+        403,
+        "Account suspended",
+        "An invoice failed and the grace is over: nothing is granted until it is paid. Events count, reads go on.",
+    ),
     "operator-required": Problem(403, "Operator only", "Only a key that belongs to the operator may do this."),
     "not-found": Problem(404, "Not found", "It does not exist, or it is not for this key to see: the two look alike."),
     "method-not-allowed": Problem(405, "Method not allowed", "The path exists; the header Allow lists its methods."),
     "conflict": Problem(409, "Conflict", "What is recorded already does not allow it."),
     "event-id-reused": Problem(
         409, "Event id reused", "An event with this source and id is recorded with another payload; it still stands."
+    ),
+    "lease-lost": Problem(
+        409, "Lease lost", "The lease ended, or another token holds it: whoever asks holds no slot any more."
     ),
     "payload-too-large": Problem(413, "Payload too large", "The body, decoded, passes a bound that the detail names."),
     "uri-too-long": Problem(414, "Address too long", "The path and query together pass the bound that is named."),
@@ -84,6 +94,9 @@ _TABLE = {
     "account-unknown": Problem(
         422, "Account unknown", "There is no such account, and the setting accounts_auto_create is off."
     ),
+    "idempotency-key-reused": Problem(
+        422, "Idempotency-Key reused", "The key came before with another request; a new request takes a new key."
+    ),
     "timestamp-needs-offset": Problem(
         422, "Time without offset", "An event's time says Z or an offset such as +02:00; without one it is ambiguous."
     ),
@@ -91,6 +104,11 @@ _TABLE = {
         422,
         "Time out of window",
         "Events lie between 35 days back and 5 minutes ahead; imports may go further back.",
+    ),
+    "quota-exceeded": Problem(
+        429,
+        "Quota exceeded",
+        "A hard limit says no, and nothing was held; `violated` and `items` say which, Retry-After when to ask again.",
     ),
     "rate-limited": Problem(429, "Too many requests", "The key asked too often; Retry-After says when to ask again."),
     "internal": Problem(500, "Internal error", "A mistake on our side; the request id finds it in the logs."),
@@ -123,6 +141,13 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[ErrorItem, ...] = ()
 
 
+class QuotaProblem(ProblemBody, frozen=True, omit_defaults=True):
+    """A limit said no: *violated* names the limits, *items* is where each that was asked stands."""
+
+    violated: tuple[str, ...] = ()
+    items: tuple[StandingAnswer, ...] = ()
+
+
 def status_of(error: TallybookError) -> int:
     """Return the HTTP status of *error*; of a code that is new here, that of its family."""
     if isinstance(error, EventRefused):
@@ -153,7 +178,7 @@ def faults_of(error: TallybookError) -> tuple[Fault, ...]:
 def refuse_as_problem(refusal: Refusal) -> Reply:
     """Write *refusal* as a problem."""
     problem = PROBLEMS.get(refusal.code)
-    body = ProblemBody(
+    known = ProblemBody(
         type=f"/problems/{refusal.code}",
         title=problem.title if problem else refusal.code.replace("-", " ").capitalize(),
         status=refusal.status,
@@ -162,7 +187,12 @@ def refuse_as_problem(refusal: Refusal) -> Reply:
         code=refusal.code,
         errors=tuple(_item(fault) for fault in refusal.faults[:FAULTS_SHOWN_MAX]),
     )
-    return Reply(refusal.status, to_json(body), PROBLEM_JSON)
+    if not isinstance(refusal.error, QuotaExceeded):
+        return Reply(refusal.status, to_json(known), PROBLEM_JSON)
+    decision = refusal.error.decision
+    items = tuple(write_standing(standing) for standing in decision.standings)
+    body = QuotaProblem(**msgspec.structs.asdict(known), violated=tuple(decision.violated), items=items)
+    return Reply(refusal.status, to_json(body), PROBLEM_JSON, quota_headers(refusal.error))
 
 
 def _detail(refusal: Refusal) -> str:

@@ -10,6 +10,7 @@ from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
+from tallybook.flows.lease import Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
@@ -46,6 +47,7 @@ class Rooms:
     access: Access
     accounts: Accounts
     limits: Limits
+    leases: Leases
     inventory: Inventory
     metering: Metering
     cursor_secret: bytes

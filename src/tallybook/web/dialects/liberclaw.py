@@ -17,8 +17,8 @@ from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Plan
 from tallybook.core.resource import NO_RESOURCES
+from tallybook.core.standing import counting_span
 from tallybook.core.window import Span, last_days
-from tallybook.flows.admit import counting_span
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, point_from_nanos
 from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of

@@ -1,7 +1,21 @@
 """The native surface: all its endpoints as one table."""
 
 from tallybook.web.endpoint import Surface
-from tallybook.web.native import accounts, clock, events, health, keys, limits, meters, plans, resources, usage
+from tallybook.web.native import (
+    accounts,
+    checks,
+    clock,
+    events,
+    health,
+    keys,
+    leases,
+    limits,
+    meters,
+    plans,
+    reservations,
+    resources,
+    usage,
+)
 from tallybook.web.observe import Observer
 from tallybook.web.problem import PROBLEM_JSON, ProblemBody, refuse_as_problem
 
@@ -21,6 +35,9 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
             *events.ENDPOINTS,
             *usage.ENDPOINTS,
             *limits.ENDPOINTS,
+            *checks.ENDPOINTS,
+            *reservations.ENDPOINTS,
+            *leases.ENDPOINTS,
             *resources.ENDPOINTS,
             *accounts.ENDPOINTS,
             *plans.ENDPOINTS,

@@ -35,7 +35,6 @@ def upgrade() -> None:
         text("name", nullable=True),
         text("timezone"),
         number("anchor_day"),
-        text("billing_status"),
         number("created_us"),
         sa.PrimaryKeyConstraint("account_no"),
         sa.UniqueConstraint("account_id"),

@@ -31,6 +31,7 @@ def upgrade() -> None:
         [
             text("limit_name"),
             text("token"),
+            number("fence"),
             text("call_id", nullable=True),
             number("ttl_us"),
             number("granted_us"),
@@ -52,7 +53,7 @@ def upgrade() -> None:
         [text("add_on_id")],
         [text("limit_name"), text("quantity"), number("starts_us"), number("ends_us", nullable=True)],
     )
-    by_account("billing", [], [text("status"), number("since_us"), number("grace_ends_us", nullable=True)])
+    by_account("billing", [], [number("since_us"), number("grace_ends_us"), number("told_us", nullable=True)])
     by_account("voids", [number("key_hi"), number("key_lo")], [number("voided_us")])
     op.create_table(
         "outbox",
@@ -64,6 +65,10 @@ def upgrade() -> None:
         number("created_us"),
         sa.PrimaryKeyConstraint("message_no"),
     )
+    op.create_index("holds_by_expiry", "holds", ["expires_us"])
+    op.create_index("idempotency_by_age", "idempotency", ["created_us"])
+    op.create_index("leases_by_fence", "leases", ["account_no", "limit_name", "fence"])
+    op.create_index("billing_by_grace", "billing", ["told_us", "grace_ends_us"])
     op.create_index("leases_live", "leases", ["account_no", "limit_name", "ended_us", "expires_us"])
     op.create_index("leases_by_call", "leases", ["account_no", "call_id"])
     op.create_index("leases_running_out", "leases", ["ended_us", "expires_us"])
