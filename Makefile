@@ -34,7 +34,7 @@ check: setup ## run what must pass before a commit: lint, format, types, spellin
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q -p no:randomly tests/house
 
-bench: setup ## measure; ARGS='-k ingest' for some
+bench: setup ## measure (15 minutes; BENCH_SCALE=small one minute); ARGS=ingest for some
 	@scripts/bench $(ARGS)
 
 lock: ## renew the locked requirements; ARGS=--upgrade takes newer versions

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -55,10 +56,16 @@ os.execv(command[0], command)
 
 
 class PostgresServer:
-    """One server in a folder of its own; a context manager that starts and stops it."""
+    """One server in a folder of its own; a context manager that starts and stops it.
 
-    def __init__(self) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix="tallybook-pg-", dir=_fast_folder()))
+    Args:
+        folder: Where that folder is made: unless it is given, where it is fastest.
+        settings: Of the server; benchmarks have it wait for the disk.
+    """
+
+    def __init__(self, folder: Path | None = None, settings: Mapping[str, str] = SETTINGS) -> None:
+        self._settings = settings
+        self._home = Path(tempfile.mkdtemp(prefix="tallybook-pg-", dir=folder or _fast_folder()))
         self._copy = Path(tempfile.mkdtemp(prefix="tallybook-pg-programs-"))
         self._uid, self._gid = _unprivileged()
         self._bin = _programs(self._copy, self._uid)
@@ -66,8 +73,8 @@ class PostgresServer:
         self._log = self._home / "log"
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        for folder in (self._home, self._copy):
-            os.chown(folder, self._uid, self._gid)
+        for made in (self._home, self._copy):
+            os.chown(made, self._uid, self._gid)
 
     def __enter__(self) -> Self:
         try:
@@ -87,7 +94,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and return when it answers."""
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._home), *options]
         launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(self._uid), str(self._gid), *command]
         with self._log.open("ab") as log:
@@ -105,6 +112,12 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(STOP_TIMEOUT_S)
         self._process = None
+
+    @property
+    def pid(self) -> int:
+        """The process of the server; each connection has a child of it."""
+        assert self._process is not None  # or there is nothing to ask about
+        return self._process.pid
 
     def create_database(self, template: str = "template1") -> str:
         """Create a database as a copy of *template* (to which nobody may be connected) and return its name."""
