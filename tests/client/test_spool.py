@@ -1,4 +1,4 @@
-"""Events on disk: they outlive the process, however it ends, and a damaged spool costs no more than what was damaged."""
+"""Events on disk: they outlive the process, however it ends; damage costs no more than what was damaged."""
 
 import json
 import os
@@ -187,9 +187,10 @@ def test_what_is_under_way_is_not_dropped(tmp_path):
 def test_a_full_spool_tells_the_caller(make, tmp_path):
     """As a full buffer in memory does."""
     client = make(AWAY, spool=tmp_path, on_full="raise", tuning=Tuning(spool_bytes_max=1_000))
+    for _ in range(4):
+        client.track("message", {"text": "x" * 100})
     with pytest.raises(BufferFull):
-        for _ in range(20):
-            client.track("message", {"text": "x" * 100})
+        client.track("message", {"text": "x" * 400})
     assert 0 < client.stats().pending_bytes <= 1_000
 
 

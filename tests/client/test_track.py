@@ -277,7 +277,7 @@ def test_a_base_url_that_is_none_is_refused(make, url):
         make(url or " ")
 
 
-# --- threads, flush, close ---------------------------------------------------------------------------------------------
+# --- threads, flush, close --------------------------------------------------------------------------------------------
 
 
 def test_many_threads_share_a_client(make, toy):
@@ -342,7 +342,9 @@ def test_closing_says_what_it_leaves_behind(make, caplog):
     client = make("http://127.0.0.1:9")
     client.track("message", id="a")
     assert not client.close(timeout_s=0)
-    assert any(record.levelno == logging.ERROR and "1 events undelivered" in record.message for record in caplog.records)
+    assert any(
+        record.levelno == logging.ERROR and "1 events undelivered" in record.message for record in caplog.records
+    )
 
 
 def test_the_key_shows_in_no_text(make):

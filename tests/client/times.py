@@ -10,7 +10,7 @@ PATIENCE_S = 20.0
 """How long a test waits for something that must happen, before it fails."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Waiter:
     due_s: float
     wake: Callable[[], None]
@@ -63,7 +63,9 @@ class ManualClock:
         """Let time pass and wake those whose time has come."""
         with self._lock:
             self._elapsed_s += by_s
-            due = [waiter for waiter in self._waiters if waiter.due_s <= self._elapsed_s + 1e-9]
+            due = {waiter for waiter in self._waiters if waiter.due_s <= self._elapsed_s + 1e-9}
+            # They do not wait for time any more, although they may not have noticed yet.
+            self._waiters -= due
         for waiter in due:
             waiter.wake()
 
@@ -90,14 +92,14 @@ class Ceiling:
     """Chance that always draws the most, so that backoff is the bound itself."""
 
     def uniform(self, a: float, b: float, /) -> float:
-        return b
+        return max(a, b)
 
 
 class Floor:
     """Chance that always draws the least, so that nothing is waited for."""
 
     def uniform(self, a: float, b: float, /) -> float:
-        return a
+        return min(a, b)
 
 
 def _notify(condition: threading.Condition) -> None:

@@ -12,6 +12,7 @@ from tallybook.client.answers import (
     LimitState,
     Period,
     Rejected,
+    SettledItem,
     Settlement,
     Usage,
     UsageRow,
@@ -21,6 +22,7 @@ from tallybook.client.calls import Item
 from tallybook.client.client import Client
 from tallybook.client.clock import Clock, Random, SystemClock
 from tallybook.client.errors import (
+    AccountSuspended,
     BufferFull,
     ClientClosed,
     Conflict,
@@ -48,6 +50,7 @@ from tallybook.client.tuning import Tuning
 
 __all__ = [
     "AccountLimits",
+    "AccountSuspended",
     "AsyncClient",
     "AsyncHold",
     "AsyncLease",
@@ -79,6 +82,7 @@ __all__ = [
     "Refused",
     "Rejected",
     "RequestInvalid",
+    "SettledItem",
     "Settlement",
     "SpoolLocked",
     "SpoolUnusable",

@@ -42,7 +42,8 @@ class DecisionItem(msgspec.Struct, frozen=True):
     quantity: Decimal | None = None
     remaining: Decimal | None = None
     frees_at: datetime | None = None
-    value: str | None = None
+    asked: Decimal = Decimal(0)
+    dimensions: Mapping[str, str] = {}
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -70,10 +71,32 @@ class Decision(msgspec.Struct, frozen=True):
         return self.allowed
 
 
+class SettledItem(msgspec.Struct, frozen=True):
+    """One limit of a committed reservation: *overage* is what came on top of what was *held*.
+
+    Example:
+        >>> with client.reserve("messages", 1, account="acme") as hold:
+        ...     (item,) = hold.commit(3).items
+        >>> item.limit, item.held, item.quantity, item.overage
+        ('messages', Decimal('1'), Decimal('3'), Decimal('2'))
+    """
+
+    limit: str
+    held: Decimal
+    quantity: Decimal
+    overage: Decimal
+    used: Decimal
+    remaining: Decimal | None = None
+    dimensions: Mapping[str, str] = {}
+
+
 class Settlement(msgspec.Struct, frozen=True):
-    """A reservation that was committed. *overage* says by how much each limit is passed now.
+    """A reservation that was committed.
 
     Attributes:
+        overage: More was used than was held; *items* say how much.
+        exceeded: The limits that are passed now.
+        duplicate: The event was counted before, and not again.
         assumed: True where Tallybook could not be reached: the event, if there is one, waits in the buffer.
 
     Example:
@@ -83,7 +106,10 @@ class Settlement(msgspec.Struct, frozen=True):
         False
     """
 
-    overage: Mapping[str, Decimal] = {}
+    items: tuple[SettledItem, ...] = ()
+    overage: bool = False
+    exceeded: tuple[str, ...] = ()
+    duplicate: bool = False
     assumed: bool = False
 
 

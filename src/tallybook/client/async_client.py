@@ -143,7 +143,7 @@ class AsyncClient(Tracking):
         terms = LeaseTerms(account, limit, ttl_s, self._policy, choice, on_lost)
 
         async def make() -> AsyncLease:
-            steps = calls.lease(account, body, self._policy, choice=choice, idempotency_key=new_key())
+            steps = calls.lease(account, body, ttl_s, self._policy, choice=choice, idempotency_key=new_key())
             return AsyncLease(await self._runner.run(steps), terms, self._runner.run).kept_by(self._keep)
 
         return Opening(make, self._background)

@@ -3,6 +3,7 @@
 Here it is decided what happens when nobody answers. Not for events, which travel in batches (see `delivery`).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from tallybook.client.answers import AccountLimits, Decision, Granted, Made, Settlement, Usage
 from tallybook.client.clock import instant_text
 from tallybook.client.errors import LimitReached, Refused, RequestInvalid, Unreachable
-from tallybook.client.exchange import Policy, Request, Steps, decode, exchange, patient, post
+from tallybook.client.exchange import Policy, Request, Steps, decode, exchange, http_date, patient, post
 from tallybook.client.quantity import Quantity, quantity_text
 
 OnUnreachable = Literal["allow", "deny", "raise"]
@@ -46,10 +47,11 @@ Asked = str | Item | Mapping[str, Quantity] | Sequence[Item]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A granted lease and when it was asked for, by the clock that waits are measured with."""
+    """A granted lease, and by the clock that waits are measured with: when it was asked for, and its deadline."""
 
     granted: Granted
     asked_s: float
+    deadline_s: float
 
 
 def read_choice(choice: str) -> OnUnreachable:
@@ -156,6 +158,7 @@ def release(account: str, hold_id: str, policy: Policy, *, idempotency_key: str)
 def lease(
     account: str,
     body: Mapping[str, object],
+    ttl_s: int,
     policy: Policy,
     *,
     choice: OnUnreachable,
@@ -167,10 +170,22 @@ def lease(
     asked_s = policy.clock.elapsed_s()
     try:
         reply = yield from exchange(request, policy)
-        return Slot(decode(reply, Granted), asked_s)
+        granted = decode(reply, Granted)
+        return Slot(granted, asked_s, asked_s + _left_s(granted, ttl_s, http_date(reply.headers.get("date", ""))))
     except Unreachable as error:
         _assume(choice, error)
         return None
+
+
+def _left_s(granted: Granted, ttl_s: int, answered_at: datetime | None) -> float:
+    """Return how far off the deadline is, by the server's clock alone: ours may be wrong."""
+    if granted.deadline is None:
+        return math.inf
+    if granted.deadline > granted.expires_at:
+        return (granted.deadline - granted.expires_at).total_seconds() + ttl_s
+    # The deadline comes before the first expiry would have; what is left is told by the answer's own date.
+    left_s = float(ttl_s) if answered_at is None else (granted.deadline - answered_at).total_seconds()
+    return min(max(0.0, left_s), float(ttl_s))
 
 
 def heartbeat(account: str, granted: Granted, policy: Policy) -> Steps[None]:

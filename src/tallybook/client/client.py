@@ -160,7 +160,9 @@ class Client(Tracking):
         """
         choice = self._choose(on_unreachable)
         body = lease_body(limit, ttl_s, call_id)
-        slot = self._runner.run(calls.lease(account, body, self._policy, choice=choice, idempotency_key=new_key()))
+        slot = self._runner.run(
+            calls.lease(account, body, ttl_s, self._policy, choice=choice, idempotency_key=new_key())
+        )
         terms = LeaseTerms(account, limit, ttl_s, self._policy, choice, on_lost)
         return Lease(slot, terms, self._runner.run).kept_by(self._keeper.keep)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from tallybook.client.answers import DeliveryStats, Rejected
 from tallybook.client.errors import BufferFull, ClientClosed
-from tallybook.client.exchange import Policy, Reply, Request, Silence
+from tallybook.client.exchange import Policy, Reply, Request, Silence, pause_s
 from tallybook.client.memory import Memory, OnFull, Store
 from tallybook.client.post import Again, Done, Split, events_request, read_outcome, told_apart
 from tallybook.client.spool import Inherited, Spool, sync
@@ -249,7 +249,7 @@ class Delivery:
             if again is None:
                 self._attempt, self._not_before_s, self._last_error = 0, 0.0, None
             else:
-                wait_s = max(self._policy.backoff_s(self._attempt), again.retry_after_s or 0.0)
+                wait_s = pause_s(self._attempt, again.retry_after_s, self._policy)
                 if self._attempt == 0 or again.reason != self._last_error:
                     _log.warning("events cannot be delivered now and are kept: %s", again.reason)
                 self._attempt, self._not_before_s, self._last_error = self._attempt + 1, now_s + wait_s, again.reason

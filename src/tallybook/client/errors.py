@@ -1,23 +1,26 @@
 """Everything that the client raises, as one tree that mirrors the server's problem codes.
 
-TallybookError
-├── Unreachable             no usable answer, however often asked: no connection, no reply in time, a failing server
-├── Refused                 the server answered, and the answer is no
-│   ├── RequestInvalid      400, 413, 415, 422: the request can never succeed as it stands
-│   │   └── QuantityInvalid
-│   ├── Unauthenticated     401
-│   ├── Forbidden           403
-│   ├── NotFound            404
-│   ├── Conflict            409
-│   │   └── EventIdReused
-│   └── RateLimited         429, the key asked too often
-├── LimitReached            429, a limit says no: carries the decision
-├── LeaseLost               the slot is no longer ours
-├── EventInvalid            an event that could never be sent
-├── BufferFull              the buffer is full and the caller chose to be told
-├── ClientClosed
-└── SpoolUnusable           the folder of the spool cannot be used
-    └── SpoolLocked         another process uses it
+    TallybookError
+    ├── Unreachable             no usable answer, however often asked: no connection, no reply in time, a failing server
+    ├── Refused                 the server answered, and the answer is no
+    │   ├── RequestInvalid      400, 413, 415, 422: the request can never succeed as it stands
+    │   │   └── QuantityInvalid
+    │   ├── Unauthenticated     401
+    │   ├── Forbidden           403
+    │   │   └── AccountSuspended
+    │   ├── NotFound            404
+    │   ├── Conflict            409
+    │   │   └── EventIdReused
+    │   └── RateLimited         429, the key asked too often
+    ├── LimitReached            429, a limit says no: carries the decision
+    ├── LeaseLost               the slot is no longer ours
+    ├── EventInvalid            an event that could never be sent
+    ├── BufferFull              the buffer is full and the caller chose to be told
+    ├── ClientClosed
+    └── SpoolUnusable           the folder of the spool cannot be used
+        └── SpoolLocked         another process uses it
+
+Where the server has a code of its own for a refusal, `Refused.code` has it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -129,6 +132,16 @@ class Forbidden(Refused):
         >>> from tallybook.client import Forbidden
         >>> Forbidden("needs limits:write", status=403, code="insufficient-scope").detail
         'needs limits:write'
+    """
+
+
+class AccountSuspended(Forbidden):
+    """An invoice of the account is unpaid and the grace is over: nothing is granted. Its events still count.
+
+    Example:
+        >>> from tallybook.client import AccountSuspended, Forbidden
+        >>> issubclass(AccountSuspended, Forbidden)
+        True
     """
 
 
@@ -272,6 +285,7 @@ class SpoolLocked(SpoolUnusable):
 
 
 BY_CODE: Mapping[str, type[Refused]] = {
+    "account-suspended": AccountSuspended,
     "invalid-amount": QuantityInvalid,
     "event-id-reused": EventIdReused,
     "rate-limited": RateLimited,

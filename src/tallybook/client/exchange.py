@@ -7,7 +7,7 @@ decision that is taken here. Not for what requests mean: that is `calls`.
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -15,14 +15,13 @@ import msgspec
 
 from tallybook.client.answers import Decision, Problem
 from tallybook.client.clock import Clock, Random, instant_of
-from tallybook.client.errors import BY_CODE, BY_STATUS, LimitReached, Refused, TallybookError, Unreachable
+from tallybook.client.errors import BY_CODE, BY_STATUS, LimitReached, RateLimited, Refused, TallybookError, Unreachable
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.25, 30.0
 RETRY_AFTER_MAX_S = 300.0
 """A server, or a proxy before it, may ask for this much patience and no more."""
 
-IN_FLIGHT = "idempotency-key-in-flight"
 _FAILING = frozenset({500, 502, 503, 504})
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -113,7 +112,7 @@ def exchange(request: Request, policy: Policy) -> Steps[Reply]:
             return came
         if attempt == policy.retries or not _worth_retrying(error):
             raise error
-        yield Pause(max(policy.backoff_s(attempt), retry_after_s(came, policy.clock) or 0.0))
+        yield Pause(pause_s(attempt, retry_after_s(came, policy.clock), policy))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -160,18 +159,26 @@ def read_error(came: Reply | Silence, clock: Clock) -> TallybookError | None:
 
 
 def retry_after_s(came: Reply | Silence, clock: Clock) -> float | None:
-    """Return the seconds that Retry-After asks for, whether it says them or a date; None where it says neither."""
+    """Return the seconds that Retry-After says, or that lie before its date; None where it says neither."""
     text = "" if isinstance(came, Silence) else came.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), RETRY_AFTER_MAX_S)
+        return float(text[:9])
+    until = http_date(text)
+    return None if until is None else max(0.0, (until - instant_of(clock.now_us())).total_seconds())
+
+
+def pause_s(attempt: int, asked_s: float | None, policy: Policy) -> float:
+    """Return how long to wait after the failed *attempt*: the backoff, or what the server asked for if that is more."""
+    return max(policy.backoff_s(attempt), min(asked_s or 0.0, RETRY_AFTER_MAX_S))
+
+
+def http_date(text: str) -> datetime | None:
+    """Return the instant of a header such as ``Sun, 15 Mar 2026 12:00:00 GMT``, None where it is none."""
     try:
-        until = parsedate_to_datetime(text)
+        instant = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    left_s = (until - instant_of(clock.now_us())).total_seconds()
-    return min(max(0.0, left_s), RETRY_AFTER_MAX_S)
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def patient(policy: Policy, *, retries: int | None = None, timeout_s: float | None = None) -> Policy:
@@ -192,6 +199,4 @@ def _problem(reply: Reply) -> Problem | None:
 
 
 def _worth_retrying(error: TallybookError) -> bool:
-    if isinstance(error, Refused):
-        return error.code in {"rate-limited", IN_FLIGHT}
-    return isinstance(error, Unreachable)
+    return isinstance(error, Unreachable | RateLimited)

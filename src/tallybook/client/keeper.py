@@ -56,11 +56,13 @@ class Keeper:
 
     def close(self) -> None:
         """End the thread; leases that are still live run out by themselves."""
-        if self._thread is None or self._loop is None or self._stop is None or os.getpid() != self._pid:
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is None or self._loop is None or self._stop is None or os.getpid() != self._pid:
             return
         self._loop.call_soon_threadsafe(self._stop.set)
-        if self._thread is not threading.current_thread():
-            self._thread.join(CLOSE_TIMEOUT_S)
+        if thread is not threading.current_thread():
+            thread.join(CLOSE_TIMEOUT_S)
 
     async def _live(self, ready: threading.Event) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

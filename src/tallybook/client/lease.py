@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,6 +20,7 @@ from tallybook.client.exchange import Pause, Policy, Steps, new_key, patient
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from datetime import datetime
 
 Reason = Literal["refused", "expired", "deadline"]
 HEARTBEATS_PER_TTL = 3
@@ -83,8 +83,7 @@ class LeaseBase:
         if slot is None:
             return
         clock, every_s = terms.policy.clock, terms.ttl_s / HEARTBEATS_PER_TTL
-        deadline_s = _deadline_s(slot, terms.ttl_s)
-        expires_s, next_s, failures = slot.asked_s + terms.ttl_s, slot.asked_s + every_s, 0
+        deadline_s, expires_s, next_s, failures = slot.deadline_s, slot.asked_s + terms.ttl_s, slot.asked_s + every_s, 0
         while True:
             wake_s = min(next_s, deadline_s, next_s if self.assumed else expires_s)
             yield Pause(max(0.0, wake_s - clock.elapsed_s()))
@@ -248,11 +247,3 @@ def lease_body(limit: str, ttl_s: int, call_id: str | None) -> dict[str, object]
     if call_id is not None:
         body["call_id"] = call_id
     return body
-
-
-def _deadline_s(slot: Slot, ttl_s: int) -> float:
-    """Return the deadline by our own clock: it is as far from the expiry here as it is there, whatever the hour."""
-    granted = slot.granted
-    if granted.deadline is None:
-        return float("inf")
-    return slot.asked_s + (granted.deadline - granted.expires_at + timedelta(seconds=ttl_s)).total_seconds()

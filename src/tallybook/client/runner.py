@@ -4,11 +4,14 @@ Not for deciding anything: what to send, and whether again, is the steps' busine
 """
 
 import os
+import ssl
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
 from tallybook.client.clock import Clock
+from tallybook.client.errors import ClientClosed
 from tallybook.client.exchange import Pause, Reply, Request, Silence, Step, Steps, T
 
 CONNECTIONS_MAX = 100
@@ -44,10 +47,16 @@ class Runner:
     def _connect(self) -> None:
         url, headers = self._base
         self._pid = os.getpid()
-        self._http = httpx.Client(base_url=url, headers=headers, limits=_limits())
+        self._http = httpx.Client(base_url=url, headers=headers, limits=_limits(), verify=_tls())
 
     def run(self, steps: Steps[T]) -> T:
-        """Do each step until there is a result, and return it."""
+        """Do each step until there is a result, and return it.
+
+        Raises:
+            ClientClosed: After `close`.
+        """
+        if self._http.is_closed:
+            raise ClientClosed
         came: Reply | Silence | None = None
         while True:
             try:
@@ -91,10 +100,16 @@ class AsyncRunner:
     def __init__(self, base: tuple[str, dict[str, str]], clock: Clock) -> None:
         url, headers = base
         self._clock = clock
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, limits=_limits())
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, limits=_limits(), verify=_tls())
 
     async def run(self, steps: Steps[T]) -> T:
-        """Do each step until there is a result, and return it."""
+        """Do each step until there is a result, and return it.
+
+        Raises:
+            ClientClosed: After `close`.
+        """
+        if self._http.is_closed:
+            raise ClientClosed
         came: Reply | Silence | None = None
         while True:
             try:
@@ -128,6 +143,12 @@ class AsyncRunner:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what checks certificates; reading the authorities takes a while, so it is done once."""
+    return httpx.create_ssl_context()
 
 
 def _limits() -> httpx.Limits:
