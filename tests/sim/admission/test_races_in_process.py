@@ -1,0 +1,131 @@
+"""Threads of one process race for a limit: never above it, and nobody who fits is refused."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tallybook.core.ids import AccountId
+from tallybook.core.number import NANOS
+from tests.sim.admission.floor import Floor
+from tests.sim.admission.race import (
+    LIMIT,
+    THREADS,
+    Tried,
+    admitted,
+    check_order,
+    check_refusals,
+    crowd,
+    rounds_of,
+    sizes,
+    tried,
+)
+
+ROUNDS, CALLS = 2, 25
+ROUNDS_FULL, CALLS_FULL = 200, 200
+
+
+def credits_limit(quantity: int) -> dict[str, object]:
+    """A hard limit of credits in a billing period."""
+    return {"name": "credits", "kind": "period", "meter": "credits", "quantity": str(quantity)}
+
+
+def race(floor: Floor, account: str, *, single: bool, calls: int) -> list[Tried]:
+    """All threads reserve, and keep what they get."""
+
+    def work(number: int) -> Iterator[Tried]:
+        for units in sizes(f"{account} {number}", calls):
+            asked = 1 if single else units
+            yield tried(asked, floor.reserve(account, credits=asked)[0])
+
+    return crowd(work)
+
+
+def play(floor: Floor, rounds: int, calls: int) -> None:
+    """Race again and again, each time for the units of another account."""
+    for account, single in rounds_of(rounds):
+        floor.allow(account, credits_limit(LIMIT))
+        tries = race(floor, account, single=single, calls=calls)
+        check_order(tries)
+        check_refusals(tries)
+        assert THREADS * calls == len(tries)
+        assert LIMIT * NANOS == floor.states(account)["credits"].held
+        assert LIMIT == admitted(tries)
+
+
+def test_threads_never_pass_a_limit(floor: Floor) -> None:
+    """64 threads take exactly the 100 units there are, whatever the sizes."""
+    play(floor, ROUNDS, CALLS)
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+def test_threads_never_pass_a_limit_in_200_rounds(floor: Floor) -> None:
+    """The same as often as it takes to believe it."""
+    play(floor, ROUNDS_FULL, CALLS_FULL)
+
+
+def test_a_limit_that_is_lowered_and_raised_meanwhile(floor: Floor) -> None:
+    """Each decision is made by a limit that was in force; what was held before is not taken back."""
+    floor.allow("acme", credits_limit(1_000))
+    lowered, raised = threading.Event(), threading.Event()
+
+    def work(number: int) -> Iterator[Tried]:
+        for place, units in enumerate(sizes(number, 30)):
+            if number == 0 and place == 5:
+                floor.allow("acme", credits_limit(60))
+                lowered.set()
+            if number == 1 and place == 20:
+                lowered.wait()
+                floor.allow("acme", credits_limit(2_000))
+                raised.set()
+            begun_lowered, begun_raised = lowered.is_set(), raised.is_set()
+            one = tried(units, floor.reserve("acme", credits=units)[0])
+            assert one.limit in ({2_000} if begun_raised else {60, 2_000} if begun_lowered else {1_000, 60, 2_000})
+            yield one
+
+    tries = crowd(work)
+    check_order(tries)
+    check_refusals(tries)
+    assert {60, 2_000} <= {one.limit for one in tries}
+
+
+def test_a_period_that_ends_meanwhile(floor: Floor) -> None:
+    """The old period's usage stays within its limit and the new one has the whole limit again, and no more."""
+    floor.allow("acme", credits_limit(LIMIT))
+    account = floor.accounts.get(AccountId("acme"))
+    old = floor.accounts.period(account, floor.clock.now_us())
+    floor.clock.set(old.end_us - 1)
+    spent = threading.Semaphore(0)
+
+    def work(number: int) -> Iterator[Tried]:
+        for place in range(12):
+            if number == 0 and place == 6:
+                for _ in range(LIMIT // 2):
+                    spent.acquire()
+                floor.clock.set(old.end_us)
+            decision, hold = floor.reserve("acme", credits=1)
+            if hold is not None:
+                floor.commit("acme", hold.hold_id, credits=1)
+                spent.release()
+            yield tried(1, decision)
+
+    crowd(work)
+    assert floor.total("acme", "credits", old) <= LIMIT * NANOS
+    state = floor.states("acme")["credits"]
+    assert (LIMIT * NANOS, 0, old.end_us) == (state.used, state.held, state.period and state.period.start_us)
+
+
+def test_the_first_call_of_a_new_account(floor: Floor) -> None:
+    """All threads create the account and reserve at once."""
+    floor.accounts.put_plan("hundred", {"limits": [credits_limit(LIMIT)]})
+
+    def work(number: int) -> Iterator[Tried]:
+        floor.accounts.put(AccountId("fresh"), plan="hundred")
+        for units in sizes(number, 20):
+            yield tried(units, floor.reserve("fresh", credits=units)[0])
+
+    tries = crowd(work)
+    check_order(tries)
+    check_refusals(tries)
+    assert LIMIT == admitted(tries)
