@@ -11,7 +11,7 @@ from tallybook.core.key import Caller
 from tallybook.core.meter import Aggregation, Meter
 from tallybook.core.number import NANOS
 from tallybook.core.scheme import Generation, Scheme, State, make_scheme, shapes_needed
-from tallybook.core.shape import FLAG, Shape, TypeReader, meter_filters, readers, shape_of, type_in, unmetered
+from tallybook.core.shape import FLAG, Shape, TypeReader, meter_filters, readers, shape_of, type_in
 from tests.support.events import CATALOGUE, NOW_US, EventBody
 
 JOBS = load_catalogue(CATALOGUE)
@@ -131,9 +131,10 @@ def test_every_shape_in_use_gets_its_reading() -> None:
 
 
 def test_an_event_of_an_unknown_type_counts_by_its_type() -> None:
-    """Its reading names the type and nothing else."""
-    reading = unmetered(9, event({"cpu": "NaN"}, "strange"))
-    assert (9, ("strange",), ()) == (reading.type_no, reading.dimensions, reading.values)
+    """In each generation of the rollups that count such events; its reading names the type and nothing else."""
+    made = scheme(load_catalogue(""), Shape("*", dimensions=("type",)), Shape("job"), Shape("*", dimensions=("type",)))
+    readings = made.unmetered(event({"cpu": "NaN"}, "strange"))
+    assert [(1, ("strange",), ()), (3, ("strange",), ())] == [(r.type_no, r.dimensions, r.values) for r in readings]
 
 
 # --- types that are only known from their meters ---------------------------------------------------------------------

@@ -68,13 +68,12 @@ class Works:
         self.clock = clock or FrozenClock(NOW_US)
         self.ledger = Ledger(url)
         self.prices = Prices()
-        self.metering = Metering(
-            Schemes(self.ledger, lanes_count=lanes),
-            self.clock,
-            builtin=BUILTIN,
-            own=own,
-            own_name="own.toml",
-        )
+        schemes = Schemes(self.ledger, lanes_count=lanes)
+        try:
+            self.metering = Metering(schemes, self.clock, builtin=BUILTIN, own=own, own_name="own.toml")
+        except BaseException:
+            self.ledger.close()
+            raise
         self.committers = [
             Committer(
                 self.ledger, lane, series_an_hour_max=series_an_hour_max, accounts_auto_create=accounts_auto_create

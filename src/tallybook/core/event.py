@@ -110,6 +110,7 @@ def _exact(text: str) -> Decimal | int:
 
 _decoder = msgspec.json.Decoder(float_hook=_exact)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
+encode_json: Callable[[object], bytes] = _encoder.encode
 encode_lines: Callable[[list[object]], bytes] = _encoder.encode_lines
 
 

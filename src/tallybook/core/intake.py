@@ -11,7 +11,6 @@ from tallybook.core.key import Caller
 from tallybook.core.ports import Pending, Verdict
 from tallybook.core.resource import Change, read_word
 from tallybook.core.scheme import Scheme
-from tallybook.core.shape import unmetered
 
 _RESOURCE_TYPES = frozenset(Change)
 _NAMED = {"agent": "agent_id", "api_subscription": "api_id", "phone_number": "number_id"}
@@ -73,7 +72,7 @@ def read_pending(event: Event, scheme: Scheme) -> Pending:
     """
     reader = scheme.readers.get(event.type)
     if reader is None:
-        return Pending(event, (unmetered(scheme.unmetered_no, event),))
+        return Pending(event, scheme.unmetered(event))
     known = reader.check(event)
     word, labels = None, reader.labels(known)
     if event.type in _RESOURCE_TYPES:
@@ -126,7 +125,7 @@ def read_again(pending: Pending, scheme: Scheme) -> Pending:
     try:
         return read_pending(pending.event, scheme)
     except FieldInvalid:
-        return Pending(pending.event, (unmetered(scheme.unmetered_no, pending.event),))
+        return Pending(pending.event, scheme.unmetered(pending.event))
 
 
 # --- our own ------------------------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tallybook.core.aggregate import Reading
 from tallybook.core.catalogue import UNMETERED, Catalogue
 from tallybook.core.errors import Conflict
+from tallybook.core.event import Event
 from tallybook.core.meter import Meter
 from tallybook.core.shape import CLOSED, Shape, TypeReader, readers, shape_of, type_in
 
@@ -37,6 +39,7 @@ class Scheme:
         serving: Event type -> the generation that answers questions.
         written: Every generation that new events go to, by type number.
         readers: Event type -> how its events are read.
+        unmetered_nos: Type numbers of the rollups that count events which no meter reads.
     """
 
     version: int
@@ -44,11 +47,11 @@ class Scheme:
     serving: Mapping[str, Generation]
     written: Mapping[int, Generation]
     readers: Mapping[str, TypeReader]
+    unmetered_nos: tuple[int, ...]
 
-    @property
-    def unmetered_no(self) -> int:
-        """Type number of the rollups that count events which no meter reads."""
-        return self.serving[UNMETERED].type_no
+    def unmetered(self, event: Event) -> tuple[Reading, ...]:
+        """Return the readings that count an event which no meter reads, by its type."""
+        return tuple([Reading(type_no, (event.type,), ()) for type_no in self.unmetered_nos])
 
     def generation_of(self, meter: Meter) -> Generation:
         """Return the generation that answers questions to *meter*.
@@ -85,6 +88,7 @@ def make_scheme(version: int, catalogue: Catalogue, generations: Iterable[Genera
         serving={g.shape.event_type: g for g in live if g.state is State.SERVING},
         written={g.type_no: g for g in live},
         readers=readers(catalogue, shapes),
+        unmetered_nos=tuple(type_no for type_no, _ in shapes.get(UNMETERED, ())),
     )
 
 

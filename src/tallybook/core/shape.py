@@ -162,11 +162,6 @@ def type_in(catalogue: Catalogue, name: str) -> EventType:
     return EventType(name, {n: Field(n, Kind.QUANTITY if n in numbers else Kind.SCALAR) for n in sorted(names)})
 
 
-def unmetered(type_no: int, event: Event) -> Reading:
-    """Return the reading that counts an event whose type no meter reads."""
-    return Reading(type_no, (event.type,), ())
-
-
 def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[[Event, Known], Reading]:
     """Return the function that says what *shape* keeps of an event; the usual parts of shapes cost no call."""
     dimensions, fields = shape.dimensions, shape.fields

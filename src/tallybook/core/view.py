@@ -1,29 +1,42 @@
 """One question on its way to an answer: which rollups it looks at, and how their rows become its values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
 
 from tallybook.core.aggregate import Reading, value_of_max, value_of_min
 from tallybook.core.catalogue import UNMETERED
 from tallybook.core.errors import FieldInvalid, ParameterInvalid
 from tallybook.core.event import Event
 from tallybook.core.meter import GROUP_DIMENSIONS_MAX, Aggregation, Answer, Meter, Question
-from tallybook.core.number import NANOS
+from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.price import Price, unit_price
 from tallybook.core.scheme import Generation, Scheme
-from tallybook.core.shape import meter_filters, unmetered
+from tallybook.core.shape import meter_filters
 
 GroupKey = tuple[str | None, ...]
 
+_EVENTS_AT, _SLOTS_AT, _SLOT_COLUMNS = 2, 3, 4
 _MARKS = {Aggregation.MIN, Aggregation.MAX, Aggregation.LAST}
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(msgspec.Struct, frozen=True, gc=False):
     """Events, and per slot (events that carried the field, sum in nanos)."""
 
     events: int
     slots: Sequence[tuple[int, int]]
+
+
+class SumRows(msgspec.Struct, frozen=True):
+    """Sums by window and group, as the ledger adds them up.
+
+    Attributes:
+        slots: Which fields the rows carry.
+        rows: Window, group, events, and for each slot how many events carried it and their sum in three limbs.
+    """
+
+    slots: tuple[int, ...]
+    rows: list[list[int]]
 
 
 class View:
@@ -96,6 +109,33 @@ class View:
         key, price = self._groups[group]
         self._row(key)[window] += self.value(sums, price)
 
+    def add_rows(self, sums: SumRows, first: int, places: Sequence[int]) -> None:
+        """Count rows of sums; their window *first* is the first of *places* here, and so on."""
+        value = self._value_of_row(sums.slots)
+        lines: dict[int, tuple[list[int], int]] = {}
+        for row in sums.rows:
+            line = lines.get(row[1])
+            if line is None:
+                key, price = self._groups[row[1]]
+                line = lines[row[1]] = self._row(key), price
+            line[0][places[row[0] - first]] += value(row, line[1])
+
+    def _value_of_row(self, slots: Sequence[int]) -> Callable[[list[int], int], int]:
+        """Return what makes a row and a price into nanos, as `value` does; the usual meters look at one place only."""
+        at = [_SLOTS_AT + _SLOT_COLUMNS * slots.index(slot) for slot in self.slots if slot in slots]
+        if self.meter.aggregation is not Aggregation.SUM:
+            counted = at[0] if at else _EVENTS_AT if not self.slots else None
+            return lambda row, _: 0 if counted is None else row[counted] * NANOS
+        if self.meter.priced_by is not None:
+            carried = at[0] if at else None
+            return lambda row, price: (
+                (row[_EVENTS_AT] - (0 if carried is None else row[carried])) * price + _sum(row, at)
+            )
+        if len(at) != 1:
+            return lambda row, _: _sum(row, at)
+        (giga,) = (place + 1 for place in at)
+        return lambda row, _: (row[giga] * NANOS + row[giga + 1]) * NANOS + row[giga + 2]
+
     def add_mark(self, window: int, group: int, mark: str) -> None:
         """Count the greatest mark of a window and group."""
         key, _ = self._groups[group]
@@ -132,17 +172,14 @@ class View:
             self.add_sums(window, 0, Sums(1, slots))
 
     def _read(self, event: Event, scheme: Scheme) -> Reading | None:
-        reader = scheme.readers.get(event.type)
-        if reader is None:
-            wanted = self.generation.shape.event_type == UNMETERED
-            return unmetered(self.generation.type_no, event) if wanted else None
-        if event.type != self.generation.shape.event_type:
+        reader, event_type = scheme.readers.get(event.type), self.generation.shape.event_type
+        if event_type not in {event.type, UNMETERED}:
             return None
         try:
-            readings = reader.readings(event, reader.check(event))
+            readings = scheme.unmetered(event) if reader is None else reader.readings(event, reader.check(event))
         except FieldInvalid:
-            return None
-        return next(r for r in readings if r.type_no == self.generation.type_no)
+            readings = scheme.unmetered(event)
+        return next((r for r in readings if r.type_no == self.generation.type_no), None)
 
     def value(self, sums: Sums, price: int) -> int:
         """Return the value in nanos of one row of sums; *price* is for events that do not carry the field."""
@@ -176,6 +213,10 @@ class View:
         """Refuse to rank accounts by a meter whose values cannot simply be added up."""
         if self.is_mark or self.is_unique or self.meter.priced_by is not None:
             raise ParameterInvalid(f"accounts cannot be ranked by {self.meter.name}", parameter="meter")
+
+
+def _sum(row: Sequence[int], at: Sequence[int]) -> int:
+    return sum(from_limbs(row[place + 1], row[place + 2], row[place + 3]) for place in at)
 
 
 def make_view(scheme: Scheme, question: Question) -> View:

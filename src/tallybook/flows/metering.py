@@ -2,19 +2,15 @@
 
 import threading
 import time
-from typing import TYPE_CHECKING
-
-import msgspec
+from collections.abc import Callable, Mapping
 
 from tallybook.core.catalogue import Catalogue, load_catalogue, read_meter
 from tallybook.core.clock import Clock
-from tallybook.core.errors import FieldInvalid
+from tallybook.core.errors import FieldInvalid, StartRefused
+from tallybook.core.event import decode_json, encode_json
 from tallybook.core.meter import Meter
 from tallybook.core.ports import SchemeStore, StoredScheme
 from tallybook.core.scheme import Scheme, make_scheme, shapes_needed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SCHEME_AGE_MAX_S = 1.0
 
@@ -69,7 +65,7 @@ class Metering:
             raise FieldInvalid("belongs to the catalogue's files; choose another name", pointer="/name")
         with self._lock:
             self.catalogue.with_meter(meter)
-            self._scheme = self._register({name: msgspec.json.encode(body).decode()})
+            self._scheme = self._register({name: encode_json(body).decode()})
         self.on_added()
         return meter
 
@@ -86,17 +82,28 @@ class Metering:
 
     def _register(self, added: dict[str, str]) -> Scheme:
         stored = self._store.load()
-        catalogue = self._with_added((*stored.meters, *added.items()))
-        return self._join(self._store.register(shapes_needed(catalogue), added, self._clock.now_us()))
+        while True:
+            known = {**dict(stored.meters), **added}
+            catalogue = self._with_added(known)
+            stored = self._store.register(
+                shapes_needed(catalogue), added, self._clock.now_us(), declared=catalogue.events.keys()
+            )
+            if dict(stored.meters) == known:
+                return self._join(stored)
+            # Another process added a meter meanwhile: a shape has to serve both.
 
     def _join(self, stored: StoredScheme) -> Scheme:
-        return make_scheme(stored.version, self._with_added(stored.meters), stored.generations)
+        return make_scheme(stored.version, self._with_added(dict(stored.meters)), stored.generations)
 
-    def _with_added(self, meters: tuple[tuple[str, str], ...]) -> Catalogue:
+    def _with_added(self, meters: Mapping[str, str]) -> Catalogue:
         catalogue = self._files
-        for name, body in meters:
-            if name not in catalogue.meters:
-                catalogue = catalogue.with_meter(read_meter(name, msgspec.json.decode(body)))
+        for name, body in meters.items():
+            if name in catalogue.meters:
+                continue
+            try:
+                catalogue = catalogue.with_meter(read_meter(name, decode_json(body.encode())))
+            except FieldInvalid as error:
+                raise StartRefused(f"the meter {name}, added earlier, does not fit the catalogue: {error}") from None
         return catalogue
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import zstandard
 from sqlalchemy import Connection, delete, func, select, update
 
-from tallybook.core.aggregate import Tally
+from tallybook.core.aggregate import Reading, Tally
 from tallybook.core.catalogue import UNMETERED
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import Admission, Event, decode_events, read_event
@@ -112,12 +112,7 @@ class Fills:
         for event in _events(batch.body, event_type):
             if (event.key_hi, event.key_lo) in self._voids:
                 continue
-            try:
-                reader = scheme.readers[event_type]
-                readings = reader.readings(event, reader.check(event))
-            except FieldInvalid:
-                continue  # it fits the catalogue no longer; its bytes stay where they are
-            for reading in readings:
+            for reading in _readings(event, scheme):
                 if reading.type_no == type_no:
                     tally.add(event.account_id, event.time_us, reading)
         if not tally.rows:
@@ -162,18 +157,25 @@ class Fills:
 def _events(body: bytes, event_type: str) -> Iterator[Event]:
     plain = zstandard.ZstdDecompressor().decompress(body, max_output_size=RAW_BATCH_BYTES_MAX)
     for index, event in enumerate(decode_events(plain, lines=True, events_max=None)):
-        if isinstance(event, dict) and event.get("type") == event_type:
+        if isinstance(event, dict) and event_type in {UNMETERED, event.get("type")}:
             yield read_event(index, event, _ANYBODY, any_time=True)
+
+
+def _readings(event: Event, scheme: Scheme) -> tuple[Reading, ...]:
+    """Read an event from before; what no meter reads, or fits the catalogue no longer, is unmetered."""
+    reader = scheme.readers.get(event.type)
+    if reader is None:
+        return scheme.unmetered(event)
+    try:
+        return reader.readings(event, reader.check(event))
+    except FieldInvalid:
+        return scheme.unmetered(event)
 
 
 def _forget_unmetered(connection: Connection, scheme: Scheme, event_type: str) -> None:
     """Stop counting the type's earlier events as unmetered, for a meter reads them now; its series stay known."""
-    if UNMETERED not in scheme.serving:
-        return
-    type_no = scheme.unmetered_no
-    found = select(series.c.account_no, series.c.series_no, series.c.dims).where(series.c.type_no == type_no)
-    wanted = unmetered_dims(event_type)
-    for account_no, series_no, dims in connection.execute(found).all():
-        if dims == wanted:
-            mine = (rollups.c.account_no == account_no) & (rollups.c.series_no == series_no)
-            connection.execute(delete(rollups).where(mine, rollups.c.type_no == type_no))
+    is_it = series.c.type_no.in_(scheme.unmetered_nos) & (series.c.dims == unmetered_dims(event_type))
+    found = select(series.c.account_no, series.c.series_no, series.c.type_no).where(is_it)
+    for account_no, series_no, type_no in connection.execute(found).all():
+        mine = (rollups.c.account_no == account_no) & (rollups.c.series_no == series_no)
+        connection.execute(delete(rollups).where(mine, rollups.c.type_no == type_no))
