@@ -157,5 +157,5 @@ def day_text(instant_us: int) -> str:
 def instant_text(instant_us: int) -> str:
     """Return the instant as ``2026-03-01T00:00:00Z``, with a fraction only where there is one."""
     seconds, micros = divmod(instant_us, 1_000_000)
-    text = (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
     return f"{text}.{micros:06d}".rstrip("0") + "Z" if micros else f"{text}Z"

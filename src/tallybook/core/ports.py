@@ -18,6 +18,7 @@ from tallybook.core.plan import Account, Plan, Subscription
 from tallybook.core.resource import Resource, ResourceCount, ResourceWord
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
+from tallybook.core.view import SumRows
 from tallybook.core.window import Segment, Span
 
 # --- writing events ---------------------------------------------------------------------------------------------------
@@ -124,15 +125,6 @@ class FillStore(Protocol):
 # --- reading usage ----------------------------------------------------------------------------------------------------
 
 
-class SumRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of sums: the event count and, per asked slot, (events that carried the field, sum in nanos)."""
-
-    window: int
-    group: int
-    events: int
-    slots: tuple[tuple[int, int], ...]
-
-
 class UsageSnapshot(Protocol):
     """One consistent look at the rollups."""
 
@@ -140,7 +132,7 @@ class UsageSnapshot(Protocol):
         """Return every series of a type: number -> the dimension values that are there."""
         ...
 
-    def sums(self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
+    def sums(self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         ...
 

@@ -64,6 +64,9 @@ class Segment(msgspec.Struct, gc=False):
     stride: int
 
 
+_UTC_KEY = "UTC"
+"""The zone that most questions are asked in, and in which calendars are plain arithmetic."""
+
 _BUCKETS = {MINUTE_US: (Level.MINUTE, MINUTE_US), HOUR_US: (Level.HOUR, HOUR_US), DAY_US: (Level.DAY, DAY_US)}
 
 
@@ -96,6 +99,8 @@ def zone(name: str) -> ZoneInfo:
 
 def local_midnight_us(day: date, tz: ZoneInfo) -> int:
     """Return the first instant of *day* in *tz*, also where midnight itself is skipped by a clock change."""
+    if tz.key == _UTC_KEY:
+        return day_start_us(day)
     moment = datetime(day.year, day.month, day.day, tzinfo=tz).astimezone(UTC)
     return (moment - EPOCH) // timedelta(microseconds=1)
 
@@ -147,6 +152,9 @@ def _boundaries(span: Span, granularity: Granularity, tz: ZoneInfo) -> Iterator[
 
 def _hours(span: Span, tz: ZoneInfo) -> Iterator[int]:
     at_us = span.start_us
+    if tz.key == _UTC_KEY:
+        yield from range(at_us + HOUR_US - at_us % HOUR_US, span.end_us + HOUR_US, HOUR_US)
+        return
     while at_us < span.end_us:
         offset = (EPOCH + timedelta(microseconds=at_us)).astimezone(tz).utcoffset()
         assert offset is not None  # aware by construction

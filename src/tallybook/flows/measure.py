@@ -18,7 +18,7 @@ from tallybook.core.plan import Account
 from tallybook.core.ports import Place, UsageSnapshot, UsageStore
 from tallybook.core.price import Price
 from tallybook.core.scheme import Scheme
-from tallybook.core.view import Sums, View, make_view
+from tallybook.core.view import SumRows, Sums, View, make_view
 from tallybook.core.window import Cover, Segment, Span, cover
 
 RANKED_MAX = 1_000
@@ -147,6 +147,25 @@ class _Task:
         self.epoch = epoch
 
 
+def _alike(tasks: Sequence[_Task]) -> list[list[_Task]]:
+    """Put tasks over the same windows together: what is read for one serves all of them."""
+    found: dict[int, list[_Task]] = {}
+    for task in tasks:
+        found.setdefault(id(task.covered), []).append(task)
+    return list(found.values())
+
+
+def _share_out(sums: SumRows, blocks: Sequence[Sequence[_Task]]) -> None:
+    """Give each block of tasks, whose windows are numbered one block after another, its rows."""
+    first = 0
+    for alike in blocks:
+        end = first + len(alike[0].places)
+        mine = sums if len(blocks) == 1 else SumRows(sums.slots, [row for row in sums.rows if first <= row[0] < end])
+        for task in alike:
+            task.view.add_rows(mine, first, task.places)
+        first = end
+
+
 class _Reading:
     """Fetches what tasks need from one snapshot, sharing statements between those that look at the same series."""
 
@@ -174,29 +193,35 @@ class _Reading:
 
     def _read(self, together: Sequence[_Task], groups: Mapping[int, int] | None) -> None:
         """Read one selection of series for several tasks at once; their windows are numbered one after another."""
-        first, total = together[0].view, 0
+        first = together[0].view
         segments: list[Segment] = []
+        owners: list[tuple[list[_Task], int]] = []
+        blocks = _alike(together)
+        for alike in blocks:
+            covered, total = alike[0].covered.segments, len(owners)
+            segments += (
+                [Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in covered] if total else covered
+            )
+            owners += [(alike, place) for place in range(len(alike[0].places))]
         for task in together:
             task.view.share_groups(first)
-            segments += [Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in task.covered.segments]
-            total += len(task.places)
         if not segments:
             return
-        owner = [(task, place) for task in together for place in task.places]
         slots = tuple(sorted({slot for task in together for slot in task.view.slots}))
         place = Place(self._account.no, first.generation.type_no, slots, first.place)
         if first.is_mark:
             for window, group, mark in self._snapshot.marks(place, segments, groups):
-                owner[window][0].view.add_mark(owner[window][1], group, mark)
+                tasks, at = owners[window]
+                for task in tasks:
+                    task.view.add_mark(task.places[at], group, mark)
         elif first.is_unique:
             for window, group, high, low in self._snapshot.uniques(place, segments, groups):
-                owner[window][0].view.add_unique(owner[window][1], group, (high, low))
+                tasks, at = owners[window]
+                for task in tasks:
+                    task.view.add_unique(task.places[at], group, (high, low))
         else:
-            for row in self._snapshot.sums(place, segments, groups):
-                task, at = owner[row.window]
-                values = dict(zip(slots, row.slots, strict=True))
-                wanted = tuple(values[slot] for slot in task.view.slots)
-                task.view.add_sums(at, row.group, Sums(row.events, wanted))
+            for sums in self._snapshot.sums(place, segments, groups):
+                _share_out(sums, blocks)
 
     def add_edges(self, tasks: Sequence[_Task]) -> None:
         """Count the events of sub-minute edges one by one."""

@@ -19,13 +19,14 @@ from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
 from tallybook.core.number import from_limbs
-from tallybook.core.ports import Place, SumRow
+from tallybook.core.ports import Place
 from tallybook.core.resource import ResourceCount
+from tallybook.core.view import SumRows
 from tallybook.core.window import Level, Segment, Span
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts
-from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, rollups
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
@@ -69,9 +70,9 @@ class Usage:
             for part, wanted in _by_part(place.slots):
                 statement = _ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
                 parameters = {"type_no": place.type_no, "rows": _segment_json(segments), "part": part}
-                for row in connection.execute(statement, parameters):
-                    slots = _slot_values(row, wanted, place.slots)
-                    found.append((AccountId(row[0]), json.loads(row[1]), int(row[2]), slots))
+                for account_id, dims, *sums in connection.execute(statement, parameters):
+                    events, *limbs = map(int, sums)
+                    found.append((AccountId(account_id), json.loads(dims), events, _slots(limbs, wanted, place.slots)))
         return found
 
 
@@ -97,7 +98,7 @@ class Snapshot:
             self._known[account_no, type_no] = (max(fresh), known)
         return known
 
-    def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRow]:
+    def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         long = [segment for segment in segments if segment.stride and segment.high - segment.low >= RUN_BUCKETS_MIN]
         rest = [segment for segment in segments if segment not in long] if long else segments
@@ -106,11 +107,15 @@ class Snapshot:
             parameters = self._parameters(place, rest, groups) | {"part": part}
             for run in long:
                 bounds = {"level": int(run.level), "low": run.low, "high": run.high}
-                for row in self._connection.execute(_run_sql(*shape), parameters | bounds):
-                    window = run.window + row[0] - run.low
-                    yield SumRow(window, row[1], int(row[2]), _slot_values(row, wanted, place.slots))
-            for row in self._connection.execute(_sums_sql(*shape), parameters) if rest else ():
-                yield SumRow(row[0], row[1], int(row[2]), _slot_values(row, wanted, place.slots))
+                rows = self._folded(_run_sql(*shape), parameters | bounds)
+                for row in rows:
+                    row[0] += run.window - run.low
+                yield SumRows(wanted, rows)
+            if rest:
+                yield SumRows(wanted, self._folded(_sums_sql(*shape), parameters))
+
+    def _folded(self, statement: TextClause, parameters: Mapping[str, object]) -> list[list[int]]:
+        return from_json(self._connection.scalar(statement, parameters))
 
     def marks(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
@@ -197,21 +202,30 @@ def _within(slots: Sequence[int]) -> tuple[int, ...]:
     return tuple(slot % SLOTS for slot in slots)
 
 
-def _slot_values(row: Sequence[int], wanted: Sequence[int], slots: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Read (count, nanos) of each of *slots* from a row that has, after three columns, the sums of those *wanted*."""
-    found = {
-        slot: (int(row[place]), from_limbs(int(row[place + 1]), int(row[place + 2]), int(row[place + 3])))
-        for slot, place in zip(wanted, range(3, len(row), 4), strict=True)
-    }
-    return tuple(found.get(slot, (0, 0)) for slot in slots)
+def _slots(sums: Sequence[int], wanted: Sequence[int], slots: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Read (count, nanos) of each of *slots* from the *sums* of those *wanted*: four of each."""
+    found = [(sums[at], from_limbs(sums[at + 1], sums[at + 2], sums[at + 3])) for at in range(0, len(sums), 4)]
+    if len(found) == len(slots):
+        return tuple(found)
+    known = dict(zip(wanted, found, strict=True))
+    return tuple(known.get(slot, (0, 0)) for slot in slots)
 
 
 # --- the statements -----------------------------------------------------------------------------------------------
 
 
+def _names(slots: Sequence[int]) -> list[str]:
+    return [f"{name}_{slot % SLOTS + 1}" for slot in slots for name in ("count", "giga", "unit", "nano")]
+
+
 def _columns(slots: Sequence[int]) -> str:
-    names = [f"{name}_{slot % SLOTS + 1}" for slot in slots for name in ("count", "giga", "unit", "nano")]
-    return "".join(f", sum(r.{name})" for name in names)
+    return "".join(f", sum(r.{name}) AS {name}" for name in _names(slots))
+
+
+def _fold_sums(window: str, group: str, slots: Sequence[int], source: str, *, sqlite: bool) -> TextClause:
+    """Return the statement that adds up *source* (FROM, WHERE and GROUP BY) in rows of window, group, events, sums."""
+    sums = f"SELECT {window} AS w, {group} AS grp, sum(r.events) AS events{_columns(slots)} {source}"
+    return text(fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
 
 
 def _once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
@@ -245,22 +259,20 @@ def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:
     groups = _once("groups", _GROUP, sqlite=sqlite)
     join = f" CROSS JOIN ({groups}) g" if grouped else ""
     match = " AND g.series_no = r.series_no" if grouped else ""
-    return text(
-        f"SELECT r.bucket, {group} AS grp, sum(r.events){_columns(slots)} FROM rollups r{join}"
+    source = (
+        f"FROM rollups r{join}"
         " WHERE r.account_no = :account_no AND r.type_no = :type_no AND r.level = :level AND r.bucket >= :low"
         f" AND r.bucket < :high AND r.part = :part{match} GROUP BY r.bucket, {group if grouped else 'r.level'}"
     )
+    return _fold_sums("r.bucket", group, slots, source, sqlite=sqlite)
 
 
 @lru_cache(maxsize=256)
 def _sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:  # noqa: FBT001 - a cache's key
     """Return the sums of any segments by window."""
     group = "g.group_no" if grouped else "0"
-    source = _source("rollups", grouped=grouped, sqlite=sqlite)
-    return text(
-        f"SELECT {_WINDOW} AS w, {group} AS grp, sum(r.events){_columns(slots)}{source} AND r.part = :part"
-        f" GROUP BY 1, 2"
-    )
+    source = f"{_source('rollups', grouped=grouped, sqlite=sqlite)} AND r.part = :part GROUP BY 1, 2"
+    return _fold_sums(_WINDOW, group, slots, source, sqlite=sqlite)
 
 
 @lru_cache(maxsize=16)
