@@ -119,6 +119,8 @@ def test_the_first_event_counts_once(told):
     assert 1 == json.loads(told.after("/agentphone/v1/usage"))["stats"]["totalCalls"]
     limits = {limit["name"]: limit for limit in json.loads(told.after("/limits"))["limits"]}
     assert "42.5" == limits["voice_seconds"]["used"]
+    check = json.loads(told.after("/checks"))
+    assert (True, "29957.5") == (check["allowed"], check["items"][0]["remaining"])
 
 
 def test_a_key_that_was_taken_in_reads_its_dialect(told):
