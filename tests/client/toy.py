@@ -253,6 +253,7 @@ def listening(app: Any, port: int = 0) -> Iterator[str]:
     listener = config.bind_socket()
     # Inherited by each connection: or an answer's body would wait 40 ms for the acknowledgement of its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.listen()
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

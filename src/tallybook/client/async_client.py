@@ -171,7 +171,7 @@ class AsyncClient(Tracking):
             >>> async def answer(client):
             ...     return (await client.usage("acme", "messages")).unit
             >>> run(answer)
-            'message'
+            'messages'
         """
         question = UsageQuestion(start, end, granularity, group_by, filters or {}, tz)
         return await self._runner.run(calls.usage(account, meter, question, self._policy))

@@ -194,8 +194,8 @@ class Client(Tracking):
 
         Example:
             >>> usage = client.usage("acme", "messages", granularity="day", filters={"direction": "inbound"})
-            >>> usage.total, usage.rows[0].value
-            (Decimal('1'), Decimal('0'))
+            >>> usage.unit, usage.rows[0].value
+            ('messages', Decimal('0'))
         """
         question = UsageQuestion(start, end, granularity, group_by, filters or {}, tz)
         return self._runner.run(calls.usage(account, meter, question, self._policy))
@@ -204,8 +204,8 @@ class Client(Tracking):
         """Return where an account stands against every limit of its plan.
 
         Example:
-            >>> [state.used for state in client.limits("acme").limits if state.name == "messages"]
-            [Decimal('1')]
+            >>> [state.quantity for state in client.limits("acme").limits if state.name == "messages"]
+            [Decimal('10000')]
         """
         return self._runner.run(calls.limits(account, self._policy))
 

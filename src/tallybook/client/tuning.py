@@ -26,7 +26,7 @@ class Tuning:
 
     Example:
         >>> from tallybook.client import Client, Tuning
-        >>> with Client("http://127.0.0.1:8080", "a key", tuning=Tuning(flush_every_s=0.2)) as quick:
+        >>> with Client("http://127.0.0.1:8080", "tb_live_...", tuning=Tuning(flush_every_s=0.2)) as quick:
         ...     quick.stats().pending
         0
     """
