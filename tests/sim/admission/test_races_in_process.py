@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Iterator
 
-import pytest
-
 from tallybook.core.ids import AccountId
 from tallybook.core.number import NANOS
 from tests.sim.admission.floor import Floor
@@ -20,9 +18,9 @@ from tests.sim.admission.race import (
     sizes,
     tried,
 )
+from tests.sim.scale import scaled
 
-ROUNDS, CALLS = 2, 25
-ROUNDS_FULL, CALLS_FULL = 200, 200
+ROUNDS, CALLS = scaled((2, 25), (200, 200))
 
 
 def credits_limit(quantity: int) -> dict[str, object]:
@@ -56,13 +54,6 @@ def play(floor: Floor, rounds: int, calls: int) -> None:
 def test_threads_never_pass_a_limit(floor: Floor) -> None:
     """64 threads take exactly the 100 units there are, whatever the sizes."""
     play(floor, ROUNDS, CALLS)
-
-
-@pytest.mark.bench
-@pytest.mark.slow
-def test_threads_never_pass_a_limit_in_200_rounds(floor: Floor) -> None:
-    """The same as often as it takes to believe it."""
-    play(floor, ROUNDS_FULL, CALLS_FULL)
 
 
 def test_a_limit_that_is_lowered_and_raised_meanwhile(floor: Floor) -> None:

@@ -1,0 +1,12 @@
+"""How long the simulations run: as an ordinary test, or with ``SIM_SCALE=full`` as often as it takes to believe them."""
+
+import os
+from typing import TypeVar
+
+FULL = os.environ.get("SIM_SCALE") == "full"
+_T = TypeVar("_T")
+
+
+def scaled(ordinary: _T, full: _T) -> _T:
+    """Return what this run asks for."""
+    return full if FULL else ordinary
