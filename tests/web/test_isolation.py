@@ -7,7 +7,7 @@ import pytest
 from tests.support.client import message, open_desk
 from tests.web.operations import OF_ACCOUNTS, OPERATIONS, Operation
 
-MINE, OTHER, NOBODY = "acme", "zeta", "none"
+MINE, OTHER, NOBODY = "acme", "zeta", "void"
 """Names of one length, so that answers may be compared byte by byte once the name is taken out."""
 
 CANARY = "canary-7f3a"

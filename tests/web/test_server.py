@@ -110,7 +110,8 @@ def test_under_load_every_answered_event_survives_sigterm(tmp_path, operator):
         workers = [threading.Thread(target=send, args=(url, worker)) for worker in range(8)]
         for worker in workers:
             worker.start()
-        while len(acknowledged) < 1000:
+        deadline_s = time.monotonic() + 60
+        while len(acknowledged) < 1000 and not failures and time.monotonic() < deadline_s:
             time.sleep(0)
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(timeout=15)
@@ -118,6 +119,7 @@ def test_under_load_every_answered_event_survives_sigterm(tmp_path, operator):
             worker.join(timeout=30)
 
     assert [] == failures
+    assert len(acknowledged) >= 1000
     with House.open(Settings(data_dir=tmp_path)) as house:
         caller = house.access.authenticate(operator)
         again = house.ingest.write([message(event_id, "acme") for event_id in sorted(acknowledged)], caller)
