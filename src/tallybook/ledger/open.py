@@ -116,7 +116,9 @@ def _translated() -> Iterator[None]:
 
 
 def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool) -> Engine:
-    engine = create_engine(url, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+    engine = create_engine(
+        url, hide_parameters=True, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite.Connection, _entry: ConnectionPoolEntry) -> None:
