@@ -19,6 +19,8 @@ from tallybook.core.instant import parse_instant
 from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
+from tallybook.flows.billing import Billing, Suspensions
+from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import CommitSeen, Ingest
 from tallybook.flows.inventory import Inventory
@@ -29,6 +31,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.ledger.accounts import LedgerAccounts
+from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.fills import Fills
 from tallybook.ledger.holds import LedgerHolds
@@ -38,6 +41,7 @@ from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger, sqlite_url
 from tallybook.ledger.own_limits import LedgerOwnLimits
 from tallybook.ledger.plans import LedgerPlans
+from tallybook.ledger.prune import Prune
 from tallybook.ledger.resources import LedgerResources
 from tallybook.ledger.schemes import Schemes
 from tallybook.ledger.usage import Usage
@@ -53,6 +57,9 @@ from tallybook.web.server import Server, ServerSettings
 
 LANES = 1
 """Lanes of group commit; one, as SQLite has one writer and PostgreSQL gains little before there are many cores."""
+
+PRUNE_EVERY = 60
+"""Sweeps between two rounds of housekeeping."""
 
 
 class House:
@@ -109,9 +116,11 @@ class House:
             own=own,
             own_name=own_name,
         )
+        own_limits = LedgerOwnLimits(self.ledger)
         self.accounts = Accounts(
-            LedgerAccounts(self.ledger), plans, LedgerOwnLimits(self.ledger), schemes=self.metering, clock=self.clock
+            LedgerAccounts(self.ledger), plans, own_limits, schemes=self.metering, clock=self.clock
         )
+        self.exceptions = Exceptions(self.accounts, own_limits)
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
@@ -134,12 +143,13 @@ class House:
         self._closing.callback(self.ingest.close)
         holds = LedgerHolds(self.ledger)
         self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest)
-        self.leases = Leases(self.measure, self.accounts, holds, lanes=self.ingest)
-        self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.clock)
+        self.leases = Leases(self.accounts, holds, self.ingest)
+        self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.limits, self.clock)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
         self._closing.callback(self.fill.close)
-        self.sweeper = Sweeper([Job("leases", LeaseEnds(self.leases, self.accounts, holds, self.clock).step)])
+        self.billing = Billing(self.ingest)
+        self.sweeper = self._make_sweeper(holds)
         self._closing.callback(self.sweeper.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)
@@ -160,6 +170,18 @@ class House:
         ledger = Ledger(url)
         self._closing.callback(ledger.close)
         return ledger
+
+    def _make_sweeper(self, holds: LedgerHolds) -> Sweeper:
+        ends = LeaseEnds(self.leases, self.accounts, holds, self.clock)
+        suspensions = Suspensions(self.billing, self.accounts, LedgerArrears(self.ledger), self.clock)
+        prune = Prune(self.ledger, self.clock)
+        return Sweeper(
+            [
+                Job("leases", ends.step),
+                Job("suspensions", suspensions.step),
+                Job("prune", prune.step, every=PRUNE_EVERY),
+            ]
+        )
 
     def _build_app(self) -> App:
         settings = self.settings
@@ -193,6 +215,8 @@ class House:
             accounts=self.accounts,
             limits=self.limits,
             leases=self.leases,
+            exceptions=self.exceptions,
+            billing=self.billing,
             inventory=self.inventory,
             metering=self.metering,
             cursor_secret=shared_secret(self.ledger, "cursor_secret"),

@@ -46,6 +46,7 @@ CORE_ORDER = (
     "view",
     "plan",
     "allowance",
+    "arrears",
     "hold",
     "lease",
     "demand",

@@ -9,6 +9,8 @@ from tallybook.core.clock import FrozenClock
 from tallybook.core.key import SCOPES, Caller
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
+from tallybook.flows.billing import Billing, Suspensions
+from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.keep import open_books
@@ -18,6 +20,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.ledger.accounts import LedgerAccounts
+from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.keys import LedgerKeys
@@ -25,6 +28,7 @@ from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.own_limits import LedgerOwnLimits
 from tallybook.ledger.plans import LedgerPlans
+from tallybook.ledger.prune import Prune
 from tallybook.ledger.resources import LedgerResources
 from tallybook.ledger.schemes import Schemes
 from tallybook.ledger.usage import Usage
@@ -45,6 +49,8 @@ class Flows:
     accounts: Accounts
     limits: Limits
     leases: Leases
+    exceptions: Exceptions
+    billing: Billing
     sweeper: Sweeper
     inventory: Inventory
     ingest: Ingest
@@ -73,20 +79,30 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     metering = Metering(schemes, clock, builtin=packaged("catalogue.toml"), own=None, own_name="catalogue.toml")
     committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True)
     ingest = Ingest([committer], metering, clock)
-    accounts = Accounts(LedgerAccounts(ledger), plans, LedgerOwnLimits(ledger), schemes=metering, clock=clock)
+    own_limits = LedgerOwnLimits(ledger)
+    accounts = Accounts(LedgerAccounts(ledger), plans, own_limits, schemes=metering, clock=clock)
     usage = Usage(ledger)
     measure = Measure(usage, metering, accounts)
     holds = LedgerHolds(ledger)
-    leases = Leases(measure, accounts, holds, lanes=ingest)
+    limits, billing = Limits(measure, usage, accounts, holds, ingest), Billing(ingest)
+    leases = Leases(accounts, holds, ingest)
     yield Flows(
         clock=clock,
         ledger=ledger,
         access=Access(LedgerKeys(ledger), clock),
         accounts=accounts,
-        limits=Limits(measure, usage, accounts, holds, ingest),
+        limits=limits,
         leases=leases,
-        sweeper=Sweeper([Job("leases", LeaseEnds(leases, accounts, holds, clock).step)]),
-        inventory=Inventory(resources, ingest, clock),
+        exceptions=Exceptions(accounts, own_limits),
+        billing=billing,
+        sweeper=Sweeper(
+            [
+                Job("leases", LeaseEnds(leases, accounts, holds, clock).step),
+                Job("suspensions", Suspensions(billing, accounts, LedgerArrears(ledger), clock).step),
+                Job("prune", Prune(ledger, clock).step),
+            ]
+        ),
+        inventory=Inventory(resources, ingest, limits, clock),
         ingest=ingest,
         measure=measure,
     )

@@ -7,12 +7,16 @@ import pytest
 
 from tests.support.client import Desk, open_desk
 
+UNBOUNDED = {"kind": "concurrent", "quantity": "unlimited"}
+"""So that the example of a lease can be sent as often as a module likes."""
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A house that a module's tests share, with the account of the reference's examples in it."""
     with open_desk(tmp_path_factory.mktemp("shared")) as opened:
         opened.account("acme", plan="agentphone-pro")
+        opened.put("/v1/accounts/acme/limits/concurrent_calls", opened.operator, json=UNBOUNDED)
         yield opened
 
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tallybook.core.allowance import OwnLimits
+from tallybook.core.allowance import AddOn, OwnLimits
+from tallybook.core.arrears import Arrears
 from tallybook.core.hold import Hold
 from tallybook.core.lease import Lease
+from tallybook.core.limit import Limit
 from tallybook.core.plan import Account
 from tallybook.core.ports import Group, Pending, UsageSnapshot, Verdict
+from tallybook.core.scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,25 @@ class Answered:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Whether a thing exists, and whether it ever did."""
+
+    live: bool
+    ever: bool
+
+
 class Desk(Protocol):
     """One lane's transaction, as admissions see it."""
 
     @property
     def snapshot(self) -> UsageSnapshot:
         """Usage as it is with all that this transaction wrote."""
+        ...
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme that events of this transaction are read by; what was read before it is read again."""
         ...
 
     def write(self, pending: Sequence[Pending]) -> list[Verdict]:
@@ -42,6 +58,38 @@ class Desk(Protocol):
 
     def own_limits(self, account_no: int) -> OwnLimits:
         """Return the account's exceptions from its plan."""
+        ...
+
+    def put_override(self, account_no: int, limit: Limit) -> None:
+        """Keep a limit of the account's own in place of the one of that name."""
+        ...
+
+    def drop_override(self, account_no: int, limit_name: str) -> None:
+        """Forget a limit of the account's own, if there is one."""
+        ...
+
+    def put_add_on(self, account_no: int, add_on: AddOn) -> None:
+        """Keep a new add-on."""
+        ...
+
+    def drop_add_on(self, account_no: int, add_on_id: str) -> bool:
+        """Forget an add-on; say whether there was one."""
+        ...
+
+    def arrears(self, account_no: int) -> Arrears | None:
+        """Return what the account owes, None if it pays."""
+        ...
+
+    def put_arrears(self, account_no: int, owed: Arrears) -> None:
+        """Keep what the account owes."""
+        ...
+
+    def drop_arrears(self, account_no: int) -> None:
+        """Note that the account pays."""
+        ...
+
+    def thing(self, account_no: int, kind: str, resource_id: str) -> Thing:
+        """Say whether a thing of the inventory exists, and whether it ever did."""
         ...
 
     def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:

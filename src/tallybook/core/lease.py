@@ -13,6 +13,8 @@ CALL = "call"
 TTL_S_DEFAULT, TTL_S_MAX = 30, 3600
 LEASES_LIVE_MAX = 100_000
 """Most live leases of one account."""
+LEASES_KEPT_DAYS = 36
+"""How long an ended lease is remembered: a day longer than its call's event may come late."""
 
 
 class Ending(StrEnum):

@@ -9,9 +9,9 @@ import msgspec
 
 from tallybook.core.aggregate import Reading
 from tallybook.core.allowance import OwnLimitSource
-from tallybook.core.event import Event, EventError, Outcome
+from tallybook.core.event import Event, Outcome
 from tallybook.core.ids import AccountId, AccountNo
-from tallybook.core.key import Caller, Key
+from tallybook.core.key import Key
 from tallybook.core.limit import Limit
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account, Plan, Subscription
@@ -211,23 +211,6 @@ class UsageReader(Protocol):
 
     def first_use_us(self, snapshot: "UsageSnapshot", account: Account, question: Question) -> int | None:
         """Return the start of the first minute with usage in the question's only window."""
-        ...
-
-
-class Written(Protocol):
-    """What became of events that were written."""
-
-    @property
-    def errors(self) -> Sequence[EventError]:
-        """Those that were not accepted, with the reason."""
-        ...
-
-
-class EventSink(Protocol):
-    """Takes events in: `flows.ingest`, for the flows that may not import it."""
-
-    def write(self, events: Sequence[object], caller: Caller) -> Written:
-        """Count *events* and return when they are safe."""
         ...
 
 

@@ -24,7 +24,8 @@ from tallybook.core.hold import (
 )
 from tallybook.core.ids import new_id
 from tallybook.core.intake import OwnEvent, read_again, read_own
-from tallybook.core.limit import LimitState
+from tallybook.core.limit import LimitKind, LimitState
+from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
 from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageStore
 from tallybook.core.settle import plain_events
@@ -170,7 +171,7 @@ class Limits:
                 raise Conflict(f"the reservation is {hold.state} already")
             limits = self._plans.limits_of(desk.account(account, now_us), now_us, desk)
             asked = expand(limits, real)
-            scheme = self._usage.scheme
+            scheme = desk.scheme
             if event is None:
                 plain = enumerate(plain_events(scheme.catalogue, limits, real))
                 own = (OwnEvent(SOURCE, f"{hold_id}.{n}", e.type, account.id, now_us, e.data) for n, e in plain)
@@ -210,6 +211,19 @@ class Limits:
             return released
 
         return action
+
+    def room_for(self, desk: Desk, account: Account, kind: str, resource_id: str, now_us: int) -> Decision:
+        """Say, inside the lane, whether a thing may be created; one that exists already needs no room.
+
+        A thing that was released and comes again needs room among those that exist, not among those there ever were.
+        """
+        look, thing = self._look(desk, account, now_us), desk.thing(account.no, kind, resource_id)
+        asked = {
+            (limit.name, ""): (limit, NANOS)
+            for limit in self._plans.limits_of(look.account, now_us, desk)
+            if limit.resource == kind and not (thing.ever if limit.kind is LimitKind.LIFETIME else thing.live)
+        }
+        return Decision([s if s.fits else look.with_end(s) for s in look.standings(asked)])
 
     def _look(self, desk: Desk, account: Account, now_us: int) -> Look:
         """Return what is true now, inside the lane; the account may have changed while the request waited."""

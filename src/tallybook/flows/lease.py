@@ -22,7 +22,7 @@ from tallybook.core.lease import CALL, LEASES_LIVE_MAX, Ending, Lease, deadline_
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, PlanSource, UsageReader
+from tallybook.core.ports import Pending, PlanSource
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -76,8 +76,7 @@ class Granted:
 class Leases:
     """Gives slots out and takes them back, for every surface."""
 
-    def __init__(self, usage: UsageReader, plans: PlanSource, source: LeaseSource, *, lanes: Lanes) -> None:
-        self._usage = usage
+    def __init__(self, plans: PlanSource, source: LeaseSource, lanes: Lanes) -> None:
         self._plans = plans
         self._source = source
         self._lanes = lanes
@@ -113,7 +112,7 @@ class Leases:
                 deadline_us=deadline_us(limits, now_us),
             )
             desk.put_lease(account.no, lease)
-            desk.write([self._granted_event(account, lease, live + 1)])
+            desk.write([_granted_event(desk, account, lease, live + 1)])
             return Granted(decision, lease)
 
         return action
@@ -186,22 +185,24 @@ class Leases:
             return
         seconds = (lease.span.end_us - lease.granted_us) // US_PER_S
         data = {"channel": "voice", "direction": "outbound", "duration_s": seconds, "call_id": call_id}
-        event = self._event(account, f"{lease.lease_id}.call", CALL, lease.span.end_us, data)
+        event = _event(desk, account, f"{lease.lease_id}.call", CALL, (lease.span.end_us, data))
         desk.set_billed(account.no, lease.lease_id, msgspec.json.encode(event.event.body).decode())
         desk.write([event])
-
-    def _granted_event(self, account: Account, lease: Lease, live: int) -> Pending:
-        data = {"limit": lease.limit, "live": live, "lease_id": lease.lease_id}
-        return self._event(account, lease.lease_id, "lease.granted", lease.granted_us, data)
-
-    def _event(
-        self, account: Account, event_id: str, event_type: str, time_us: int, data: Mapping[str, object]
-    ) -> Pending:
-        return read_own(OwnEvent(SOURCE, event_id, event_type, account.id, time_us, data), self._usage.scheme)
 
     def run(self, account: Account, action: Callable[[Desk], _T]) -> "Future[_T]":
         """Queue *action* for the account's lane; the future is done when what it wrote is durable."""
         return self._lanes.act(account.id, action)
+
+
+def _granted_event(desk: Desk, account: Account, lease: Lease, live: int) -> Pending:
+    data = {"limit": lease.limit, "live": live, "lease_id": lease.lease_id}
+    return _event(desk, account, lease.lease_id, "lease.granted", (lease.granted_us, data))
+
+
+def _event(
+    desk: Desk, account: Account, event_id: str, event_type: str, told: tuple[int, Mapping[str, object]]
+) -> Pending:
+    return read_own(OwnEvent(SOURCE, event_id, event_type, account.id, *told), desk.scheme)
 
 
 def _concurrent(limits: Sequence[Limit], name: str) -> Limit:

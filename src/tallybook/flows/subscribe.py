@@ -13,7 +13,7 @@ from tallybook.core.fields import Problems
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text
 from tallybook.core.instant import INSTANT_MAX_US
 from tallybook.core.limit import Limit, LimitKind
-from tallybook.core.meter import Aggregation
+from tallybook.core.meter import Aggregation, Meter
 from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, find_plan, plan_in_force, read_plan
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
 from tallybook.core.price import Price
@@ -199,35 +199,56 @@ class Accounts:
     def _default(self) -> Plan:
         return self._plans.get(DEFAULT_PLAN) or Plan(DEFAULT_PLAN, 0, DEFAULT_PLAN, DEFAULT_PLAN)
 
+    def check_limit(self, limit: Limit) -> None:
+        """Refuse a limit that counts what no meter measures.
+
+        Raises:
+            FieldInvalid: Telling all that is wrong.
+        """
+        problems = Problems()
+        _check_limit(limit, self._schemes.scheme.catalogue.meters, "", problems)
+        problems.finish()
+
     def _check_meters(self, plan: Plan) -> None:
         """Refuse a plan that counts or prices what no meter measures."""
         problems, meters = Problems(), self._schemes.scheme.catalogue.meters
-
-        def check(name: str | None, dimensions: Mapping[str, str], per: str | None, pointer: str) -> None:
-            if name is None:
-                return
-            meter = meters.get(name)
-            if meter is None:
-                problems.add(f"{pointer}/meter", "there is no such meter")
-                return
-            for dimension in sorted(set(dimensions) - set(meter.dimensions)):
-                problems.add(f"{pointer}/filter/{dimension}", f"the meter {name} has no such dimension")
-            if per is not None and per not in meter.dimensions:
-                problems.add(f"{pointer}/per", f"the meter {name} has no such dimension")
-
         for index, limit in enumerate(plan.limits):
-            pointer = f"/limits/{index}"
-            check(limit.meter, limit.filter, limit.per, pointer)
-            meter = meters.get(limit.meter or "")
-            if limit.kind is LimitKind.STOCK and meter and meter.aggregation is not Aggregation.LAST:
-                problems.add(f"{pointer}/meter", "a stock is of a resource, or of a meter that keeps the last value")
+            _check_limit(limit, meters, f"/limits/{index}", problems)
         for index, price in enumerate(plan.prices):
-            check(price.meter, price.filter, None, f"/prices/{index}")
+            _check_meter(price.meter, price.filter, None, meters, pointer=f"/prices/{index}", problems=problems)
         problems.finish()
 
     def list(self, after: str = "", limit: int = PAGE_MAX) -> Sequence[Account]:
         """Return up to *limit* accounts, by the bytes of their ids, beginning after *after*."""
         return self._accounts.page(after, min(limit, PAGE_MAX), self._clock.now_us())
+
+
+def _check_limit(limit: Limit, meters: Mapping[str, Meter], pointer: str, problems: Problems) -> None:
+    _check_meter(limit.meter, limit.filter, limit.per, meters, pointer=pointer, problems=problems)
+    meter = meters.get(limit.meter or "")
+    if limit.kind is LimitKind.STOCK and meter and meter.aggregation is not Aggregation.LAST:
+        problems.add(f"{pointer}/meter", "a stock is of a resource, or of a meter that keeps the last value")
+
+
+def _check_meter(
+    name: str | None,
+    dimensions: Mapping[str, str],
+    per: str | None,
+    meters: Mapping[str, Meter],
+    *,
+    pointer: str,
+    problems: Problems,
+) -> None:
+    if name is None:
+        return
+    meter = meters.get(name)
+    if meter is None:
+        problems.add(f"{pointer}/meter", "there is no such meter")
+        return
+    for dimension in sorted(set(dimensions) - set(meter.dimensions)):
+        problems.add(f"{pointer}/filter/{dimension}", f"the meter {name} has no such dimension")
+    if per is not None and per not in meter.dimensions:
+        problems.add(f"{pointer}/per", f"the meter {name} has no such dimension")
 
 
 def _check_name(value: object, pointer: str) -> str:

@@ -115,7 +115,7 @@ class Committer:
         def write(pending: Sequence[Pending]) -> list[Verdict]:
             return self._write(connection, replace(group, pending=pending))
 
-        return LaneDesk(connection, Snapshot(connection, sqlite=self._ledger.is_sqlite), write)
+        return LaneDesk(connection, Snapshot(connection, sqlite=self._ledger.is_sqlite), group.scheme, write)
 
     def _next_batch(self, connection: Connection) -> int:
         counter = connection.scalar(self._sql.next_batch, {"lane": self._lane})

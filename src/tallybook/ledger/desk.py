@@ -5,17 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
-from tallybook.core.allowance import OwnLimits
-from tallybook.core.desk import Answered
+from tallybook.core.allowance import AddOn, OwnLimits
+from tallybook.core.arrears import Arrears
+from tallybook.core.desk import Answered, Thing
 from tallybook.core.hold import Hold, HoldState, Wanted
 from tallybook.core.ids import new_id
 from tallybook.core.lease import Ending, Lease
+from tallybook.core.limit import Limit
 from tallybook.core.number import from_limbs, to_limbs
 from tallybook.core.plan import Account
 from tallybook.core.ports import Pending, Verdict
+from tallybook.core.scheme import Scheme
+from tallybook.ledger import arrears, own_limits
 from tallybook.ledger.accounts import read_account
 from tallybook.ledger.limit_tables import hold_items, holds, idempotency, leases, outbox
-from tallybook.ledger.own_limits import read_own_limits
+from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
 
 _HELD = text(
@@ -34,10 +38,15 @@ class LaneDesk:
     """One lane's transaction, as admissions see it; made anew for each."""
 
     def __init__(
-        self, connection: Connection, snapshot: Snapshot, write: Callable[[Sequence[Pending]], list[Verdict]]
+        self,
+        connection: Connection,
+        snapshot: Snapshot,
+        scheme: Scheme,
+        write: Callable[[Sequence[Pending]], list[Verdict]],
     ) -> None:
         self._connection = connection
         self.snapshot = snapshot
+        self.scheme = scheme
         self.write = write
         self._held: dict[int, dict[tuple[str, str], int]] = {}
 
@@ -49,7 +58,39 @@ class LaneDesk:
 
     def own_limits(self, account_no: int) -> OwnLimits:
         """Return the account's exceptions from its plan."""
-        return read_own_limits(self._connection, account_no)
+        return own_limits.read_own_limits(self._connection, account_no)
+
+    def put_override(self, account_no: int, limit: Limit) -> None:
+        """Keep a limit of the account's own in place of the one of that name."""
+        own_limits.put_override(self._connection, account_no, limit)
+
+    def drop_override(self, account_no: int, limit_name: str) -> None:
+        """Forget a limit of the account's own, if there is one."""
+        own_limits.drop_override(self._connection, account_no, limit_name)
+
+    def put_add_on(self, account_no: int, add_on: AddOn) -> None:
+        """Keep a new add-on."""
+        own_limits.put_add_on(self._connection, account_no, add_on)
+
+    def drop_add_on(self, account_no: int, add_on_id: str) -> bool:
+        """Forget an add-on; say whether there was one."""
+        return own_limits.drop_add_on(self._connection, account_no, add_on_id)
+
+    def arrears(self, account_no: int) -> Arrears | None:
+        """Return what the account owes, None if it pays."""
+        return arrears.read_arrears(self._connection, account_no)
+
+    def put_arrears(self, account_no: int, owed: Arrears) -> None:
+        """Keep what the account owes."""
+        arrears.put_arrears(self._connection, account_no, owed)
+
+    def drop_arrears(self, account_no: int) -> None:
+        """Note that the account pays."""
+        arrears.drop_arrears(self._connection, account_no)
+
+    def thing(self, account_no: int, kind: str, resource_id: str) -> Thing:
+        """Say whether a thing of the inventory exists, and whether it ever did."""
+        return read_thing(self._connection, account_no, kind, resource_id)
 
     # --- reservations ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
+from tallybook.core.desk import Thing
 from tallybook.core.ids import AccountNo
 from tallybook.core.resource import Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
 from tallybook.ledger.open import Ledger
@@ -56,6 +57,10 @@ _LIST = text("""
 _COUNT = text("""
     SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
       FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
+
+_THING = text("""
+    SELECT live FROM resources WHERE account_no = :account_no AND kind = :kind AND resource_id = :resource_id
+       AND created_us IS NOT NULL""")
 
 
 def apply(connection: Connection, words: Iterable[tuple[ResourceKey, ResourceWord]]) -> None:
@@ -125,3 +130,10 @@ def read_counts(connection: Connection, account_no: int) -> dict[str, ResourceCo
     """Return how many things of each kind there are, as the caller's transaction sees it."""
     rows = connection.execute(_COUNT, {"account_no": account_no}).all()
     return {r.kind: ResourceCount(int(r.live), r.lifetime, int(r.shared), int(r.active)) for r in rows}
+
+
+def read_thing(connection: Connection, account_no: int, kind: str, resource_id: str) -> Thing:
+    """Say whether a thing exists, and whether it ever did, as the caller's transaction sees it."""
+    key = {"account_no": account_no, "kind": kind, "resource_id": resource_id}
+    row = connection.execute(_THING, key).first()
+    return Thing(live=False, ever=False) if row is None else Thing(live=bool(row[0]), ever=True)

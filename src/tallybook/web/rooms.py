@@ -8,6 +8,8 @@ from tallybook.core.clock import Clock
 from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
+from tallybook.flows.billing import Billing
+from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.lease import Leases
@@ -48,6 +50,8 @@ class Rooms:
     accounts: Accounts
     limits: Limits
     leases: Leases
+    exceptions: Exceptions
+    billing: Billing
     inventory: Inventory
     metering: Metering
     cursor_secret: bytes

@@ -38,8 +38,19 @@ class SpanShown(msgspec.Struct, frozen=True):
     end: str
 
 
+class NextPlan(msgspec.Struct, frozen=True):
+    """A change of plan that is scheduled."""
+
+    plan: str
+    plan_version: int
+    starts_at: str
+
+
 class AccountAnswer(msgspec.Struct, frozen=True):
-    """An account with the plan in force and the billing period of now."""
+    """An account with the plan in force and the billing period of now.
+
+    `next_plan` is the next change that is scheduled; `grace_ends_at` is there while an invoice is unpaid.
+    """
 
     id: str
     name: str | None
@@ -48,8 +59,10 @@ class AccountAnswer(msgspec.Struct, frozen=True):
     timezone: str
     anchor_day: int
     billing_status: str
+    grace_ends_at: str | None
     created_at: str
     period: SpanShown
+    next_plan: NextPlan | None
 
 
 class AccountsAnswer(msgspec.Struct, frozen=True):
@@ -61,7 +74,8 @@ class AccountsAnswer(msgspec.Struct, frozen=True):
 
 def write_account(rooms: Rooms, account: Account, now_us: int) -> AccountAnswer:
     """Return the account as JSON has it."""
-    period = rooms.accounts.period(account, now_us)
+    period, following = rooms.accounts.period(account, now_us), account.next_plan
+    ends_us = account.grace_ends_us
     return AccountAnswer(
         id=account.id,
         name=account.name,
@@ -70,8 +84,12 @@ def write_account(rooms: Rooms, account: Account, now_us: int) -> AccountAnswer:
         timezone=account.timezone,
         anchor_day=account.anchor_day,
         billing_status=account.billing_status,
+        grace_ends_at=None if ends_us is None else instant_text(ends_us),
         created_at=instant_text(account.created_us),
         period=SpanShown(instant_text(period.start_us), instant_text(period.end_us)),
+        next_plan=None
+        if following is None
+        else NextPlan(following.plan_name, following.plan_version, instant_text(following.starts_us)),
     )
 
 
@@ -111,8 +129,10 @@ _EXAMPLE = AccountAnswer(
     "UTC",
     1,
     "active",
+    None,
     "2026-01-07T09:30:00Z",
     SpanShown("2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"),
+    NextPlan("agentphone-starter", 1, "2026-04-01T00:00:00Z"),
 )
 
 ENDPOINTS = (

@@ -83,6 +83,15 @@ def perform(ask: Ask[None, RawBody], name: str, act: Act) -> Pending:
     return Pending(limits.run(account, limits.once(account, key, digest, answer, ask.now_us)), _reply)
 
 
+def perform_plainly(ask: Ask[None, None], action: Callable[[Desk], None]) -> Pending:
+    """Do *action* in the lane of the ask's account; it is harmless to repeat, and answered with nothing."""
+    return Pending(ask.rooms.limits.run(ask.account, action), _nothing)
+
+
+def _nothing(_: None) -> None:
+    return None
+
+
 def _reply(answered: Answered) -> Reply:
     return Reply(answered.status, answered.body, headers=REPLAYED if answered.replayed else {})
 

@@ -12,6 +12,7 @@ from tallybook.core.resource import NO_RESOURCES, Resource, ResourceCount
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint
 from tallybook.web.errors import CursorInvalid
 from tallybook.web.native.lists import PAGE_DEFAULT, Cursor, Limit, read_cursor, write_cursor
+from tallybook.web.native.reservations import EXAMPLE_REFUSAL
 
 
 class ResourcesQuery(msgspec.Struct, frozen=True):
@@ -145,8 +146,11 @@ ENDPOINTS = (
         answer=ResourceSaid,
         body=ResourceBody,
         account=AccountOf.PATH,
-        errors=(FieldInvalid("must be one of agent, phone_number", pointer="/kind"),),
-        description="Writes an event `resource.created`; a thing that was released exists again.",
+        errors=(FieldInvalid("must be one of agent, phone_number", pointer="/kind"), EXAMPLE_REFUSAL),
+        description=(
+            "Writes an event `resource.created`; a thing that was released exists again. A new thing over a hard limit "
+            "on its kind is refused; one that exists is only changed."
+        ),
         body_example={"name": "Front desk"},
         example=ResourceSaid("acme", "agent", "agent-7", _COUNT),
     ),

@@ -3,9 +3,11 @@
 from tallybook.web.endpoint import Surface
 from tallybook.web.native import (
     accounts,
+    billing,
     checks,
     clock,
     events,
+    exceptions,
     health,
     keys,
     leases,
@@ -38,6 +40,8 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
             *checks.ENDPOINTS,
             *reservations.ENDPOINTS,
             *leases.ENDPOINTS,
+            *exceptions.ENDPOINTS,
+            *billing.ENDPOINTS,
             *resources.ENDPOINTS,
             *accounts.ENDPOINTS,
             *plans.ENDPOINTS,
