@@ -1,4 +1,4 @@
-"""How long the simulations run: as an ordinary test, or with ``SIM_SCALE=full`` as often as it takes to believe them."""
+"""How long the simulations run: as an ordinary test, or with ``SIM_SCALE=full`` until they are to be believed."""
 
 import os
 from typing import TypeVar
