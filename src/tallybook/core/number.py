@@ -6,6 +6,7 @@ A quantity is at most 10^15 in size with at most 9 decimal places. In the ledger
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cache
 
 from tallybook.core.errors import QuantityInvalid
 
@@ -87,8 +88,8 @@ def to_text(nanos: int) -> str:
 
 def ratio(numerator: int, denominator: int, places: int) -> Decimal:
     """Return numerator / denominator rounded half-even to *places*, from exact integers; 0 for denominator 0."""
-    if denominator == 0:
-        return Decimal(0).scaleb(-places, _WIDE)
+    if denominator == 0 or numerator == 0:
+        return _zero(places)
     scaled, rest = divmod(abs(numerator) * 10**places, abs(denominator))
     twice = 2 * rest
     if twice > abs(denominator) or (twice == abs(denominator) and scaled % 2):
@@ -96,6 +97,11 @@ def ratio(numerator: int, denominator: int, places: int) -> Decimal:
     if (numerator < 0) != (denominator < 0):
         scaled = -scaled
     return Decimal(scaled).scaleb(-places, _WIDE)
+
+
+@cache
+def _zero(places: int) -> Decimal:
+    return Decimal(0).scaleb(-places, _WIDE)
 
 
 def rounded(nanos: int, places: int) -> Decimal:

@@ -201,7 +201,11 @@ def cover(windows: Sequence[Span]) -> Cover:
         level = _BUCKETS.get(window.end_us - window.start_us)
         if level is not None and window.start_us % level[1] == 0:
             low = window.start_us // level[1]
-            _add(segments, level[0], low, low + 1, index)
+            run = segments[-1] if segments else None
+            if run and run.stride and run.high == low and run.level is level[0] and index - run.window == low - run.low:
+                run.high = low + 1
+            else:
+                _add(segments, level[0], low, low + 1, index)
             continue
         low = -(-window.start_us // MINUTE_US)
         high = window.end_us // MINUTE_US

@@ -62,6 +62,9 @@ _READ = f"""
       LEFT JOIN billing p ON p.account_no = a.account_no
 """
 _GET = text(f"{_READ} WHERE a.account_id = :account_id")
+_SUBSCRIPTIONS = text(
+    "SELECT starts_us, plan_name, plan_version FROM subscriptions WHERE account_no = :account_no ORDER BY starts_us"
+)
 _LIST = text(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
 
 
@@ -130,7 +133,7 @@ class LedgerAccounts:
         """Return every subscription the account had or will have, by when it starts."""
         mine = subscriptions.c.account_no == account_no
         with self._ledger.reading() as connection:
-            rows = connection.execute(select(subscriptions).where(mine).order_by(subscriptions.c.starts_us)).all()
+            rows = connection.execute(_SUBSCRIPTIONS, {"account_no": account_no}).all()
         return [Subscription(row.starts_us, row.plan_name, row.plan_version) for row in rows]
 
 

@@ -18,6 +18,8 @@ VERSIONS_MAX = 10_000
 
 _REGISTERED = "builtin_plans"
 _encoder = msgspec.json.Encoder(order="deterministic")
+_NEWEST = text("SELECT name, version, body FROM plans WHERE name = :name ORDER BY version DESC LIMIT 1")
+_VERSION = text("SELECT name, version, body FROM plans WHERE name = :name AND version = :version")
 
 
 class LedgerPlans:
@@ -34,11 +36,11 @@ class LedgerPlans:
 
     def get(self, name: str, version: int | None = None) -> Plan | None:
         """Return one version (the newest, unless named), None if there is none."""
-        wanted = select(plans).where(plans.c.name == name).order_by(plans.c.version.desc()).limit(1)
-        if version is not None:
-            wanted = wanted.where(plans.c.version == version)
         with self._ledger.reading() as connection:
-            row = connection.execute(wanted).first()
+            if version is None:
+                row = connection.execute(_NEWEST, {"name": name}).first()
+            else:
+                row = connection.execute(_VERSION, {"name": name, "version": version}).first()
         return None if row is None else _plan(row.name, row.version, row.body)
 
     def put(self, wanted: Sequence[Plan], now_us: int) -> list[Plan]:

@@ -27,7 +27,7 @@ from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
-from tallybook.ledger.tables import SLOTS, labels, raw_batches, raw_index, rollups
+from tallybook.ledger.tables import SLOTS, raw_batches, raw_index, rollups
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
 KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
@@ -153,10 +153,8 @@ class Snapshot:
 
     def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
         """Return the latest seen display names of a dimension's values."""
-        found = select(labels.c.value, labels.c.name).where(
-            labels.c.account_no == account_no, labels.c.dimension == dimension
-        )
-        names: dict[str, str] = dict(map(tuple, self._connection.execute(found)))
+        found = self._connection.scalar(_NAMES[self._sqlite], {"account_no": account_no, "dimension": dimension})
+        names: dict[str, str] = dict(from_json(found))
         return names if values is None else {value: names[value] for value in values if value in names}
 
     def first_minute(self, place: Place, span: Span, groups: Mapping[int, int] | None) -> int | None:
@@ -209,6 +207,14 @@ def _slots(sums: Sequence[int], wanted: Sequence[int], slots: Sequence[int]) -> 
         return tuple(found)
     known = dict(zip(wanted, found, strict=True))
     return tuple(known.get(slot, (0, 0)) for slot in slots)
+
+
+_NAMES = {
+    sqlite: text(
+        fold(("value", "name"), "FROM labels WHERE account_no = :account_no AND dimension = :dimension", sqlite=sqlite)
+    )
+    for sqlite in (True, False)
+}
 
 
 # --- the statements -----------------------------------------------------------------------------------------------
