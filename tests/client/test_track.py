@@ -357,15 +357,15 @@ def test_the_key_shows_in_no_text(make):
 def test_a_forked_child_begins_empty_and_delivers_its_own(make, toy):
     """What waits in the parent is sent by the parent only, and the child has a thread and connections of its own."""
     client = make()
-    client.track("message", id="parents")
+    client.track("message", id="by-parent")
     child = os.fork()
     if not child:
-        client.track("message", id="childs")
+        client.track("message", id="by-child")
         os._exit(0 if client.flush(timeout_s=5) and client.stats().accepted == 1 else 1)
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert {"childs"} == set(toy.events)
+    assert {"by-child"} == set(toy.events)
     assert client.flush()
-    assert {"childs", "parents"} == set(toy.events)
+    assert {"by-child", "by-parent"} == set(toy.events)
     assert 2 == toy.sent
 
 
