@@ -141,16 +141,10 @@ class House:
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
-        holds = LedgerHolds(self.ledger)
-        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest)
-        self.leases = Leases(self.accounts, holds, self.ingest)
-        self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.limits, self.clock)
+        self._open_admission(usage)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
         self._closing.callback(self.fill.close)
-        self.billing = Billing(self.ingest)
-        self.sweeper = self._make_sweeper(holds)
-        self._closing.callback(self.sweeper.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)
 
@@ -171,17 +165,23 @@ class House:
         self._closing.callback(ledger.close)
         return ledger
 
-    def _make_sweeper(self, holds: LedgerHolds) -> Sweeper:
+    def _open_admission(self, usage: Usage) -> None:
+        holds = LedgerHolds(self.ledger)
+        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest)
+        self.leases = Leases(self.accounts, holds, self.ingest)
+        self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.limits, self.clock)
+        self.billing = Billing(self.ingest)
         ends = LeaseEnds(self.leases, self.accounts, holds, self.clock)
         suspensions = Suspensions(self.billing, self.accounts, LedgerArrears(self.ledger), self.clock)
         prune = Prune(self.ledger, self.clock)
-        return Sweeper(
+        self.sweeper = Sweeper(
             [
                 Job("leases", ends.step),
                 Job("suspensions", suspensions.step),
                 Job("prune", prune.step, every=PRUNE_EVERY),
             ]
         )
+        self._closing.callback(self.sweeper.close)
 
     def _build_app(self) -> App:
         settings = self.settings

@@ -20,10 +20,10 @@ SURFACES = (NATIVE, *DIALECTS)
 PATH_VALUES = {
     "account_id": "acme",
     "api_id": "api_1",
-    "add_on_id": "add_none",
+    "add_on_id": "add_0",
     "key_id": "key_none",
-    "lease_id": "lse_none",
-    "reservation_id": "rsv_none",
+    "lease_id": "lse_0",
+    "reservation_id": "rsv_0",
     "kind": "agent",
     "name": "default",
     "resource_id": "agent-7",
