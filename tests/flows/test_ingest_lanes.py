@@ -245,9 +245,10 @@ def test_a_failed_commit_counts_nothing_and_its_retry_counts_once(works: Works, 
         ]
     assert [1, 1, 1] == counts
     allow_writes(works, table)
+    works.write([job("2", "intruder", cpu=100, worker="new")])  # takes the numbers that the failed commit gave out
     assert (2, 0, 0, 0) == outcomes(works.write(batch))
     assert {"ada": NANOS, "new": 2 * NANOS} == works.groups("acme", "job_cpu", "worker")
-    assert 3 * NANOS == works.total("fresh", "job_cpu")
+    assert (3 * NANOS, 100 * NANOS) == (works.total("fresh", "job_cpu"), works.total("intruder", "job_cpu"))
 
 
 def test_a_sender_of_two_lanes_may_retry_when_one_of_them_failed(ledger_url: str) -> None:

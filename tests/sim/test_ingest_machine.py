@@ -6,6 +6,7 @@ After every step each account's totals are those of a plain list of events; a fa
 import itertools
 from copy import deepcopy
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -19,7 +20,7 @@ from tests.support.events import INTERESTING_US, NOW_US, ZONES, EventBody, job_d
 from tests.support.model import RULES, Book
 from tests.support.works import Works
 
-EXAMPLES, STEPS = 15, 25
+EXAMPLES, STEPS = 12, 25
 LANES = 2
 STEPS_OF_A_COMMIT = ("_claim", "_keep_names", "_keep_raw")
 runs = itertools.count()
@@ -87,7 +88,6 @@ class Life(RuleBasedStateMachine):
     @rule(batch=sent, step=st.sampled_from(STEPS_OF_A_COMMIT))
     def fail(self, batch: list[tuple[int, EventBody]], step: str) -> None:
         """Fail a commit halfway: the sender is told, and sends it all again."""
-        whole = all(event["type"] != "noise" for _, event in batch)
         for committer in self.works.committers:
             setattr(committer, step, _fail)
         try:
@@ -95,7 +95,7 @@ class Life(RuleBasedStateMachine):
         except Unavailable:
             pass
         else:
-            assert step != "_claim" or not whole
+            assert step != "_claim"  # the others are not reached by duplicates
         for committer in self.works.committers:
             delattr(committer, step)
         self._send(batch, lenient=True)
@@ -156,6 +156,7 @@ def _fail(*_: object) -> None:
     raise RuntimeError("a disk that fails")
 
 
+@pytest.mark.slow
 def test_a_ledger_says_what_the_books_say(ledger_url: str) -> None:
     """Whatever happens to it, in any order."""
 
