@@ -1,0 +1,184 @@
+"""Reading rollups: however a question is turned into statements, and whatever is remembered, the answer is the same."""
+
+import itertools
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
+from tallybook.core.meter import Question
+from tallybook.core.number import NANOS
+from tallybook.core.window import Granularity, Span, last_days, tile, zone
+from tallybook.ledger import usage
+from tests.support.events import NOW_US, EventBody, jobs
+from tests.support.model import Book
+from tests.support.works import Works, job, named
+
+accounts = itertools.count()
+
+
+@pytest.fixture
+def works(ledger_url: str) -> Iterator[Works]:
+    """Ingest and measure over an empty ledger."""
+    with Works(ledger_url) as opened:
+        yield opened
+
+
+def later(event: EventBody, by_us: int) -> EventBody:
+    """The event at another time."""
+    return {**event, "time": instant_text(NOW_US + by_us)}
+
+
+# --- runs of buckets ----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(jobs(st.integers(NOW_US - 40 * DAY_US, NOW_US)), min_size=1, max_size=30),
+    granularity=st.sampled_from((Granularity.MINUTE, Granularity.HOUR, Granularity.DAY)),
+    count=st.integers(1, 80),
+    offset_us=st.sampled_from((0, 1, MINUTE_US, HOUR_US)),
+    run=st.sampled_from((1, 2, 16, 10_000)),
+)
+def test_long_and_short_runs_of_windows_say_the_same(
+    works: Works, events: list[EventBody], *, granularity: Granularity, count: int, offset_us: int, run: int
+) -> None:
+    """Whether a run of buckets has a statement of its own or not, for every meter and grouping."""
+    book = Book(f"acct-{next(accounts)}")
+    bodies = named(events, book.account_id)
+    works.write(bodies)
+    for body in bodies:
+        book.add(body)
+    size_us = {"minute": MINUTE_US, "hour": HOUR_US, "day": DAY_US}[granularity]
+    windows = tile(Span(NOW_US - count * size_us + offset_us, NOW_US + HOUR_US), granularity, zone("UTC"))
+    asked = [Question("jobs", windows), Question("job_net", windows, ("region",)), Question("job_last", windows)]
+    asked += [Question("job_codes", windows, (), {"region": ("eu",)}), Question("job_all", windows, ("ok",))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(usage, "RUN_BUCKETS_MIN", run)
+        answers = works.ask(book.account_id, *asked)
+    for question, answer in zip(asked, answers, strict=True):
+        assert book.answer(question) == {key: list(values) for key, values in answer.groups.items()}
+
+
+def test_windows_with_gaps_are_read_each_by_itself(works: Works) -> None:
+    """Every second day of the last forty: what lies between them is not counted."""
+    works.write([later(job(str(n)), -n * DAY_US) for n in range(40)])
+    windows = last_days(NOW_US, 40)
+    every, other = works.ask("acme", Question("jobs", windows), Question("jobs", windows[::2]))
+    assert ([NANOS] * 40, [NANOS] * 20) == (list(every.values), list(other.values))
+
+
+# --- series remembered ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lists", "series"), [(2_000, 500), (1, 500), (2_000, 3), (1, 1)])
+def test_new_series_are_seen_at_once_whatever_is_remembered(
+    works: Works, monkeypatch: pytest.MonkeyPatch, lists: int, series: int
+) -> None:
+    """Question after question, while series are added by this process and by another, with any room to remember."""
+    monkeypatch.setattr(usage, "LISTS_KEPT_MAX", lists)
+    monkeypatch.setattr(usage, "SERIES_KEPT_MAX", series)
+    with Works(str(works.ledger.engine.url.render_as_string(hide_password=False))) as other:
+        for n in range(8):
+            for account_id in ("acme", "evil"):
+                (works, other)[n % 2].write([job(f"{n}", account_id, worker=f"w{n}", cpu=n)])
+                assert {f"w{m}": m * NANOS for m in range(n + 1)} == works.groups(account_id, "job_cpu", "worker")
+                assert n * NANOS == works.total(account_id, "job_cpu", worker=f"w{n}")
+
+
+def test_an_older_snapshot_does_not_spoil_what_is_remembered(works: Works) -> None:
+    """Readers of different moments share one memory; each sees its own moment, and later ones see all."""
+    works.write([job("0", worker="w0")])
+    usages = works.measure._store
+    account = works.account("acme")
+    type_no = works.metering.scheme.serving["job"].type_no
+    with usages.snapshot() as old:
+        assert 1 == len(old.series(account.no, type_no))
+        works.write([job("1", worker="w1")])
+        with usages.snapshot() as new:
+            assert 2 == len(new.series(account.no, type_no))
+        assert {"w0"} <= {dims.get("worker") for dims in old.series(account.no, type_no).values()}
+        (answer,) = works.measure.ask_in(old, account, [Question("jobs", [Span(0, NOW_US + 1)], ("worker",))])
+        assert {("w0",): [NANOS]} == answer.groups
+    assert {"w0": NANOS, "w1": NANOS} == works.groups("acme", "jobs", "worker")
+
+
+def test_many_readers_and_a_writer_agree_on_series(works: Works) -> None:
+    """While series come in, groups always add up to the total of the same answer."""
+    works.write([job("0", worker="w0")])
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(1, 40):
+            works.write([job(f"{n}", worker=f"w{n}")])
+        done.set()
+
+    def read() -> None:
+        while not done.is_set():
+            whole, grouped = works.ask(
+                "acme", *(Question("jobs", [Span(0, NOW_US + 1)], by) for by in ((), ("worker",)))
+            )
+            assert whole.value == sum(values[0] for values in grouped.groups.values())
+
+    failed: list[BaseException] = []
+
+    def watched() -> None:
+        try:
+            read()
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=write), *(threading.Thread(target=watched) for _ in range(4))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failed
+    assert 40 == len(works.groups("acme", "jobs", "worker"))
+
+
+# --- raw events -------------------------------------------------------------------------------------------------------
+
+
+def test_edges_are_read_from_the_raw_events_of_their_hours(works: Works) -> None:
+    """Over the border of an hour and a day, from many commits, other accounts' events in the same batches."""
+    midnight_us = NOW_US - NOW_US % DAY_US
+    chance = random.Random(7)
+    times = [midnight_us + chance.randint(-40_000_000, 40_000_000) for _ in range(60)]
+    for start in range(0, 60, 7):
+        batch = [
+            {**job(f"{n}", owner, worker=f"w{n % 3}"), "time": instant_text(times[n])}
+            for n in range(start, min(60, start + 7))
+            for owner in ("acme", "evil")
+        ]
+        works.write(batch)
+    for _ in range(20):
+        low, high = sorted(chance.randint(-50_000_000, 50_000_000) for _ in range(2))
+        span = Span(midnight_us + low, midnight_us + high)
+        inside = [n for n, time_us in enumerate(times) if time_us in span]
+        assert len(inside) * NANOS == works.total("acme", "jobs", span)
+        assert len([n for n in inside if n % 3 == 1]) * NANOS == works.total("acme", "jobs", span, worker="w1")
+
+
+def test_the_first_use_in_a_window_is_found_to_the_minute(works: Works) -> None:
+    """Of all events, or of those that a filter lets pass; none, where there are none."""
+    works.write([later(job(str(age), worker=f"w{age % 2}"), -age * HOUR_US - 30_000_000) for age in (1, 2, 5, 8)])
+    account = works.account("acme")
+    with works.measure._store.snapshot() as snapshot:
+        for hours, worker, age in (
+            (6, None, 5),
+            (3, "w1", 1),
+            (100, None, 8),
+            (6, "w0", 2),
+            (1, None, None),
+            (9, "x", None),
+        ):
+            filters = {} if worker is None else {"worker": (worker,)}
+            question = Question("jobs", [Span(NOW_US - hours * HOUR_US, NOW_US)], (), filters)
+            expected = None if age is None else NOW_US - age * HOUR_US - MINUTE_US
+            assert expected == works.measure.first_use_us(snapshot, account, question)
