@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tallybook.core.errors import Conflict, NotFound, ParameterInvalid
+from tallybook.core.errors import Conflict, NotFound, ParameterInvalid, Unavailable
 from tallybook.core.instant import DAY_US, HOUR_US, INSTANT_MAX_US, MINUTE_US, instant_text
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
@@ -248,3 +248,21 @@ def test_a_meter_that_is_being_filled_says_so(works: Works) -> None:
     assert NANOS == works.total(book.account_id, "jobs")
     works.fill.run()
     assert NANOS == works.total(book.account_id, "cpu_seen") == works.total(book.account_id, "jobs")
+
+
+def test_a_meter_that_another_process_filled_leaves_no_moment_of_wrong_answers(ledger_url: str) -> None:
+    """Rollups that serve no longer are not read: neither when they are cleared, nor when new events miss them."""
+    with Works(ledger_url) as ours, Works(ledger_url) as theirs:
+        book = counted(ours, [{"type": "job", "time": instant_text(NOW_US), "data": {"cpu": 2}}])
+        assert NANOS == ours.total(book.account_id, "jobs")
+        theirs.metering.put("cpu_seen", {"event": "job", "aggregation": "unique", "field": "cpu"})
+        theirs.fill.run()
+        assert NANOS == ours.total(book.account_id, "jobs") == ours.total(book.account_id, "cpu_seen")
+        theirs.metering.rebuild("jobs")
+        theirs.fill.run()
+        account = ours.account(book.account_id)
+        with ours.measure._store.snapshot() as snapshot:
+            with pytest.raises(Unavailable, match="ask again"):
+                ours.measure.ask_in(snapshot, account, [Question("jobs", [all_time()])])
+            (answer,) = ours.measure.ask_in(snapshot, account, [Question("jobs", [all_time()])])
+        assert NANOS == answer.value

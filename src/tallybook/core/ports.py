@@ -128,6 +128,10 @@ class FillStore(Protocol):
 class UsageSnapshot(Protocol):
     """One consistent look at the rollups."""
 
+    def scheme_version(self) -> int:
+        """Return the version of the scheme that is in force in this snapshot."""
+        ...
+
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
         ...

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from tallybook.core.errors import ParameterInvalid
+from tallybook.core.errors import ParameterInvalid, Unavailable
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import MINUTE_US
@@ -31,6 +31,10 @@ class SchemeSource(Protocol):
     @property
     def scheme(self) -> Scheme:
         """The scheme in force."""
+        ...
+
+    def refresh(self) -> Scheme:
+        """Read it again from the ledger."""
         ...
 
 
@@ -63,12 +67,29 @@ class Measure:
             ParameterInvalid: For a dimension that the meter does not have.
             Conflict: For a meter that is still being filled.
         """
-        with self._store.snapshot() as snapshot:
-            return self.ask_in(snapshot, account, questions)
+        while True:
+            with self._store.snapshot() as snapshot:
+                scheme = self.scheme
+                if snapshot.scheme_version() == scheme.version:
+                    return self._answers(snapshot, scheme, account, questions)
+            self._schemes.refresh()
 
     def ask_in(self, snapshot: UsageSnapshot, account: Account, questions: Sequence[Question]) -> list[Answer]:
-        """Answer *questions* as `ask` does, from a snapshot that is open already."""
+        """Answer *questions* as `ask` does, from a snapshot that is open already.
+
+        Raises:
+            Unavailable: If a meter was added by another process a moment ago; the next snapshot will do.
+        """
         scheme = self.scheme
+        if snapshot.scheme_version() != scheme.version:
+            self._schemes.refresh()
+            raise Unavailable("the meters were changed just now; ask again")
+        return self._answers(snapshot, scheme, account, questions)
+
+    def _answers(
+        self, snapshot: UsageSnapshot, scheme: Scheme, account: Account, questions: Sequence[Question]
+    ) -> list[Answer]:
+        """Read by *scheme*, which is in force in the snapshot: another might count in rollups that are gone by now."""
         views = [make_view(scheme, question) for question in questions]
         covers: dict[int, Cover] = {}
         tasks = [task for view in views for task in self._tasks(account, view, covers)]

@@ -35,6 +35,7 @@ KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
 never change, so a list is brought up to date by what has a higher number. Not for transactions that may be undone."""
 LISTS_KEPT_MAX, SERIES_KEPT_MAX = 2_000, 500
 _NO_SERIES: Mapping[int, Mapping[str, str]] = MappingProxyType({})
+_VERSION = text("SELECT max(catalogue_version) FROM lanes")
 _SERIES = text(
     "SELECT series_no, dims FROM series WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
 )
@@ -83,6 +84,13 @@ class Snapshot:
         self._connection = connection
         self._sqlite = sqlite
         self._known: KnownSeries = {} if known is None else known
+        self._version: int | None = None
+
+    def scheme_version(self) -> int:
+        """Return the version of the scheme that is in force in this snapshot."""
+        if self._version is None:
+            self._version = self._connection.scalar(_VERSION) or 0
+        return self._version
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
