@@ -140,4 +140,4 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool
 
 def _postgres_engine(url: URL) -> Engine:
     pool = {"pool_size": READERS_MAX, "max_overflow": READERS_MAX, "pool_timeout": POOL_TIMEOUT_S}
-    return create_engine(url, pool_pre_ping=True, **pool)
+    return create_engine(url, hide_parameters=True, pool_pre_ping=True, **pool)
