@@ -258,6 +258,13 @@ def test_a_meter_that_another_process_filled_leaves_no_moment_of_wrong_answers(l
         theirs.metering.put("cpu_seen", {"event": "job", "aggregation": "unique", "field": "cpu"})
         theirs.fill.run()
         assert NANOS == ours.total(book.account_id, "jobs") == ours.total(book.account_id, "cpu_seen")
+        for look in (
+            lambda: ours.total(book.account_id, "jobs"),
+            lambda: ours.measure.ranking("jobs", all_time(), 1)[0][1],
+        ):
+            theirs.metering.rebuild("jobs")
+            theirs.fill.run()
+            assert NANOS == look()
         theirs.metering.rebuild("jobs")
         theirs.fill.run()
         account = ours.account(book.account_id)

@@ -134,7 +134,8 @@ class Measure:
             NotFound: For a meter that does not exist.
             ParameterInvalid: For a meter that cannot be added up, or a span that is not cut at minutes.
         """
-        view = make_view(self.scheme, Question(meter_name, (span,)))
+        scheme = self.scheme
+        view = make_view(scheme, Question(meter_name, (span,)))
         view.refuse_ranking()
         covered = cover((span,))
         if covered.edges:
@@ -147,6 +148,11 @@ class Measure:
         ):
             if view.matches(dims):
                 totals[account_id] = totals.get(account_id, 0) + view.value(Sums(events, slots), 0)
+        with self._store.snapshot() as snapshot:
+            is_in_force = snapshot.scheme_version() == scheme.version
+        if not is_in_force:
+            self._schemes.refresh()
+            return self.ranking(meter_name, span, limit)
         ranked = heapq.nlargest(min(limit, RANKED_MAX), totals.items(), key=lambda item: (item[1], item[0]))
         return [(account_id, nanos) for account_id, nanos in ranked if nanos]
 
