@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from tests.client.toy import listening
 from tests.support.client import Desk, open_desk
 
 COUNT = 400
+ENDLESS = 10**9
 
 
 @pytest.fixture(scope="module")
@@ -267,25 +267,27 @@ def test_a_client_that_is_killed_resumes_from_its_spool(tmp_path):
     at = datetime.now(UTC).isoformat()
     with server(tmp_path / "data", port) as process:
         key = first_key(process)
-        done = run_worker(url, key, tmp_path, 0, at, kill_after=COUNT // 4)
-    done = run_worker(url, key, tmp_path, done, at, kill_after=COUNT // 2)
+        done = run_worker(url, key, tmp_path, 0, at, kill_after=COUNT)
+    done = run_worker(url, key, tmp_path, done, at, kill_after=COUNT)
     assert any((tmp_path / "spool").glob("*.ndjson"))
     with server(tmp_path / "data", port), Client(url, key) as client:
-        assert COUNT == run_worker(url, key, tmp_path, done, at, kill_after=None)
-        assert Decimal(COUNT) == client.usage("acme", "messages").total
+        done = run_worker(url, key, tmp_path, done, at, kill_after=None)
+        assert Decimal(done) == client.usage("acme", "messages").total
 
 
 def run_worker(url: str, key: str, folder: Path, first: int, at: str, *, kill_after: int | None) -> int:
-    """Let a worker track from *first* on, kill it after event *kill_after*, and return how many it said it tracked."""
-    program = [sys.executable, worker.__file__, url, key, str(folder / "spool"), str(first), str(COUNT), at]
+    """Let a worker track from *first* on, kill it after *kill_after* events, and return the first it did not tell of.
+
+    Without a kill it tracks COUNT events and ends by itself.
+    """
+    last = ENDLESS if kill_after is not None else first + COUNT
+    program = [sys.executable, worker.__file__, url, key, str(folder / "spool"), str(first), str(last), at]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        done = first
+        told = []
         for line in process.stdout:
-            done = int(re.fullmatch(r"(\d+)\n", line)[1]) + 1
-            if done == kill_after:
+            told.append(int(line))
+            if len(told) == kill_after:
                 process.send_signal(signal.SIGKILL)
-                break
-        for line in process.stdout:
-            done = int(line) + 1
     assert (0 if kill_after is None else -signal.SIGKILL) == process.returncode
-    return done
+    assert list(range(first, first + len(told))) == told
+    return first + len(told)

@@ -253,7 +253,7 @@ class ClientClosed(TallybookError):
     Example:
         >>> from tallybook.client import Client
         >>> gone = Client("http://127.0.0.1:8080", "tb_live_...")
-        >>> gone.close()
+        >>> nothing_left = gone.close()
         >>> gone.track("message")
         Traceback (most recent call last):
         ...
