@@ -20,6 +20,8 @@ from tests.sim.admission.book import CALL_S, HOUR_US, MINUTE_US, SECOND_US, Book
 from tests.sim.admission.floor import NOW_US, OPERATOR, Floor
 
 DAY_US = 24 * HOUR_US
+LATE_US = 35 * DAY_US
+"""How far back an event may lie; leases are remembered a day longer."""
 KEPT_US = 6 * DAY_US
 """For how long after its expiry a reservation is settled here; a day later it may have been forgotten."""
 UNITS = st.integers(1, 60)
@@ -153,6 +155,8 @@ class Machine(RuleBasedStateMachine):
         if not self.events:
             return
         event = self.events[pick % len(self.events)]
+        if self.book.spent[str(event["id"])].time_us < self.book.now_us - LATE_US:
+            return
         receipt = self.floor.write([event if same else event | {"data": {"amount": 61}}])
         assert (0, int(same), int(not same), 0) == (
             receipt.accepted,
@@ -289,7 +293,7 @@ class Machine(RuleBasedStateMachine):
             self.book.slots[lease.lease_id] = slot
 
     def _pick_slot(self, pick: int) -> tuple[str, Slot] | None:
-        slots = list(self.book.slots.items())
+        slots = [one for one in self.book.slots.items() if self.book.now_us < one[1].runs_out_us + LATE_US]
         return slots[pick % len(slots)] if slots else None
 
     @rule(pick=PICK)
