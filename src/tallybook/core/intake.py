@@ -98,24 +98,21 @@ def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> 
 
 def receipt(prepared: Prepared) -> Receipt:
     """Return what became of a request whose verdicts are all in."""
-    counts = dict.fromkeys(Outcome, 0)
-    counts[Outcome.REJECTED] = len(prepared.errors)
+    verdicts = prepared.verdicts
+    outcomes = [verdict.outcome for verdict in verdicts.values()]
     errors = list(prepared.errors)
-    for pending in prepared.pending:
-        event = pending.event
-        verdict = prepared.verdicts[event.index]
-        counts[verdict.outcome] += 1
-        if verdict.code:
-            place = _POINTERS[verdict.code]
-            pointer = place if prepared.lone else f"/{event.index}{place}"
-            detail = _DETAILS[verdict.code]
-            errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
+    for event in [pending.event for pending in prepared.pending if verdicts[pending.event.index].code]:
+        verdict = verdicts[event.index]
+        place = _POINTERS[verdict.code]
+        pointer = place if prepared.lone else f"/{event.index}{place}"
+        detail = _DETAILS[verdict.code]
+        errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
     errors.sort(key=lambda error: error.index)
     return Receipt(
-        accepted=counts[Outcome.ACCEPTED],
-        duplicate=counts[Outcome.DUPLICATE],
-        conflict=counts[Outcome.CONFLICT],
-        rejected=counts[Outcome.REJECTED],
+        accepted=outcomes.count(Outcome.ACCEPTED),
+        duplicate=outcomes.count(Outcome.DUPLICATE),
+        conflict=outcomes.count(Outcome.CONFLICT),
+        rejected=outcomes.count(Outcome.REJECTED) + len(prepared.errors),
         errors=tuple(errors[:ERRORS_SHOWN_MAX]),
     )
 

@@ -144,15 +144,19 @@ class Committer:
         return verdicts
 
     def _keep_names(self, connection: Connection, accepted: Sequence[Pending], numbers: dict[AccountId, int]) -> None:
-        latest: dict[tuple[int, str, str], tuple[int, str]] = {}
+        latest: dict[tuple[AccountId, str, str], tuple[int, str]] = {}
         for pending in accepted:
+            if not pending.labels:
+                continue
+            event = pending.event
             for dimension, value, name in pending.labels:
-                key = (numbers[pending.event.account_id], dimension, value)
-                seen = (pending.event.time_us, name)
-                if key not in latest or seen > latest[key]:
-                    latest[key] = seen
+                key = (event.account_id, dimension, value)
+                seen = latest.get(key)
+                if seen is None or event.time_us >= seen[0]:
+                    told = (event.time_us, name)
+                    latest[key] = told if seen is None else max(told, seen)
         if latest:
-            rows = sorted((*key, name, seen_us) for key, (seen_us, name) in latest.items())
+            rows = sorted((numbers[who], *what, name, seen_us) for (who, *what), (seen_us, name) in latest.items())
             connection.execute(self._sql.label, {"rows": to_json(rows)})
 
     def _keep_raw(
