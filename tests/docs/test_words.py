@@ -10,7 +10,9 @@ from tallybook.core.event import FUTURE_US, PAST_US
 from tallybook.core.instant import DAY_US, MINUTE_US
 from tallybook.flows.access import CACHE_S
 from tallybook.flows.metering import SCHEME_AGE_MAX_S
+from tallybook.flows.sweep import SWEEP_EVERY_S
 from tallybook.ledger.open import SQLITE_FLOOR
+from tallybook.ledger.prune import ANSWERS_KEPT_HOURS
 from tallybook.ledger.series import FOLDED
 from tests.docs.pages import ROOT, headings, prose, read, section
 from tests.support.house_doors import DOORS
@@ -78,6 +80,7 @@ INTRODUCED = frozenset(
         "void",
         "outbox",
         "add-on",
+        "arrears",
     }
 )
 """Words that the code brought."""
@@ -186,7 +189,9 @@ def test_a_word_of_the_glossary_is_used_in_the_code(word):
     "told",
     [
         f"| {CACHE_S} s on other servers",
-        f"| {SCHEME_AGE_MAX_S:.0f} s | the scheme is looked at again",
+        f"| {SCHEME_AGE_MAX_S:.0f} s on other servers | they look at the scheme",
+        f"remembered for {ANSWERS_KEPT_HOURS} hours",
+        f"up to `SWEEP_EVERY_S` later: {'half a second' if SWEEP_EVERY_S == 0.5 else SWEEP_EVERY_S}",
         f"more than {PAST_US // DAY_US} days old",
         f"at most {FUTURE_US // MINUTE_US} minutes ahead",
         f"the value `{FOLDED}`",
