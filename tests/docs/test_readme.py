@@ -10,6 +10,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from tallybook.settings import load_settings
@@ -42,6 +43,8 @@ class Told:
     """What each block printed on stdout."""
 
     outs: list[str]
+    messages: str
+    """What acme's messages are after the Python block ran."""
 
     def after(self, words):
         """Return what the one block with *words* in it printed."""
@@ -69,6 +72,17 @@ def listening(process):
     raise AssertionError("".join(log))
 
 
+def messages_after_python(folder, environment, address):
+    """Run the Python block as a program of its own, and return acme's total of messages."""
+    made = [".venv/bin/tallybook", "keys", "create", "--data", "data"]
+    key = subprocess.run(made, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    (block,) = blocks(README, "python")
+    written = block.text.replace(ADDRESS, address).replace("tb_live_...", key)
+    subprocess.run([sys.executable, "-c", written], cwd=folder, env=environment, check=True, timeout=60)
+    header = {"Authorization": f"Bearer {key}"}
+    return httpx.get(f"{address}/v1/accounts/acme/usage?meter=messages", headers=header).json()["total"]
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """Type every `sh` block of the README, in order, in one shell, beside a running `make serve`."""
@@ -94,7 +108,7 @@ def told(tmp_path_factory):
         )
         assert 0 == typed.returncode, typed.stdout + typed.stderr
         _, *outs = typed.stdout.split(f"{MARK}\n")
-        return Told([out.strip() for out in outs])
+        return Told([out.strip() for out in outs], messages_after_python(folder, environment, address))
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)
@@ -138,6 +152,13 @@ def test_the_import_counts_both_rows(told):
     line = told.after("tallybook import").splitlines()[-1]
     assert "2 rows: 2 accepted, 0 duplicate, 0 conflict, 0 rejected" == line
     assert f"`{line}`" in README
+
+
+def test_the_python_program_counts_its_event(told):
+    """
+    Nothing is lost at the end of a program that never waited.
+    """
+    assert "1" == told.messages
 
 
 # --- what stands outside of shell blocks ------------------------------------------------------------------------------
