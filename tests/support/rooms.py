@@ -11,6 +11,7 @@ from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.billing import Billing, Suspensions
 from tallybook.flows.exceptions import Exceptions
+from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.keep import open_books
@@ -22,6 +23,7 @@ from tallybook.flows.sweep import Job, Sweeper
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
+from tallybook.ledger.fills import Fills
 from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
@@ -55,6 +57,8 @@ class Flows:
     inventory: Inventory
     ingest: Ingest
     measure: Measure
+    metering: Metering
+    fill: Fill
 
     def write(self, *events: dict[str, object]) -> None:
         """Count *events*, of which each gets an id of its own."""
@@ -105,5 +109,7 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
         inventory=Inventory(resources, ingest, limits, clock),
         ingest=ingest,
         measure=measure,
+        metering=metering,
+        fill=Fill(Fills(ledger, series_an_hour_max=SERIES_AN_HOUR_MAX), metering),
     )
     ingest.close()

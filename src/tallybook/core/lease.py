@@ -1,16 +1,21 @@
 """Leases: slots of a concurrency limit, kept alive by heartbeats, freed by release, expiry or a hard deadline."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tallybook.core.clock import US_PER_S
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import instant_text
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.window import Span
 
 CALL = "call"
 """The event type that reports a call; its `call_id` joins it with the lease of that call."""
 TTL_S_DEFAULT, TTL_S_MAX = 30, 3600
+TERMINATED = "lease.terminated"
+"""The message to the platform when a deadline ended a lease."""
 LEASES_LIVE_MAX = 100_000
 """Most live leases of one account."""
 LEASES_KEPT_DAYS = 36
@@ -61,6 +66,11 @@ class Lease:
         """When it ends if nothing more is heard of it."""
         return self.expires_us if self.deadline_us is None else min(self.expires_us, self.deadline_us)
 
+    def run_out(self) -> "Lease":
+        """Return the lease as it ended by itself: terminated if it met its deadline, expired otherwise."""
+        met = self.deadline_us is not None and self.deadline_us <= self.expires_us
+        return replace(self, ended_us=self.runs_out_us, ending=Ending.TERMINATED if met else Ending.EXPIRED)
+
     @property
     def span(self) -> Span:
         """The time it was live."""
@@ -71,6 +81,17 @@ class Lease:
 def new_token(fence: int) -> str:
     """Return a token: a number that only rises for a limit, so that late writers can be told, and 96 random bits."""
     return f"{fence}.{secrets.token_hex(12)}"
+
+
+def hang_up(account_id: AccountId, lease: Lease) -> Mapping[str, object]:
+    """Return the message that tells the platform to end the call of a lease that met its deadline."""
+    return {
+        "account": account_id,
+        "lease": lease.lease_id,
+        "limit": lease.limit,
+        "call_id": lease.call_id,
+        "ended_at": instant_text(lease.span.end_us),
+    }
 
 
 def deadline_us(limits: tuple[Limit, ...], granted_us: int) -> int | None:

@@ -105,6 +105,11 @@ class LimitState:
         return self.limit.quantity
 
     @property
+    def over(self) -> bool:
+        """Whether more was used than is allowed: by usage that happened, which is never refused."""
+        return self.quantity is not None and self.used > self.quantity
+
+    @property
     def remaining(self) -> int | None:
         """What is left, never below zero; None where there is no limit."""
         if self.quantity is None:

@@ -84,7 +84,7 @@ class Settled:
     @property
     def passed(self) -> list[str]:
         """The limits whose quantity is passed now."""
-        return list(dict.fromkeys(i.standing.state.limit.name for i in self.items if i.standing.passed_by))
+        return list(dict.fromkeys(i.standing.state.limit.name for i in self.items if i.standing.state.over))
 
 
 class Limits:

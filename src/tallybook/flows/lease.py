@@ -16,9 +16,8 @@ from tallybook.core.desk import Desk
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound
 from tallybook.core.hold import Decision, Standing, refusal_of
 from tallybook.core.ids import AccountId, new_id
-from tallybook.core.instant import instant_text
 from tallybook.core.intake import OwnEvent, read_own
-from tallybook.core.lease import CALL, LEASES_LIVE_MAX, Ending, Lease, deadline_us, new_token
+from tallybook.core.lease import CALL, LEASES_LIVE_MAX, TERMINATED, Ending, Lease, deadline_us, hang_up, new_token
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
@@ -163,23 +162,15 @@ class Leases:
         return action
 
     def _run_out(self, desk: Desk, account: Account, lease: Lease, now_us: int) -> Lease:
-        met = lease.deadline_us is not None and lease.deadline_us <= lease.expires_us
-        ended = replace(lease, ended_us=lease.runs_out_us, ending=Ending.TERMINATED if met else Ending.EXPIRED)
+        ended = lease.run_out()
         desk.put_lease(account.no, ended)
-        if met:
+        if ended.ending is Ending.TERMINATED:
             self._terminate(desk, account, ended, now_us)
         return ended
 
     def _terminate(self, desk: Desk, account: Account, lease: Lease, now_us: int) -> None:
         """Tell the platform to hang up, and bill the time until the deadline."""
-        body = {
-            "account": account.id,
-            "lease": lease.lease_id,
-            "limit": lease.limit,
-            "call_id": lease.call_id,
-            "ended_at": instant_text(lease.span.end_us),
-        }
-        desk.tell(account.no, "lease.terminated", body, now_us)
+        desk.tell(account.no, TERMINATED, hang_up(account.id, lease), now_us)
         call_id = lease.call_id or lease.lease_id
         if desk.call_reported(account.no, call_id):
             return

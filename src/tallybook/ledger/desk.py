@@ -173,7 +173,7 @@ class LaneDesk:
         """Return a lease, ended or not."""
         mine = (leases.c.account_no == account_no) & (leases.c.lease_id == lease_id)
         row = self._connection.execute(select(leases).where(mine)).first()
-        return None if row is None else _lease(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+        return None if row is None else read_lease(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
     def put_lease(self, account_no: int, lease: Lease) -> None:
         """Keep a new lease, or what became of a known one."""
@@ -219,8 +219,15 @@ class LaneDesk:
 
     def tell(self, account_no: int, event_type: str, body: Mapping[str, object], now_us: int) -> None:
         """Put a message into the outbox."""
-        row = {"account_no": account_no, "message_id": new_id("msg"), "type": event_type}
-        self._connection.execute(insert(outbox), row | {"body": _encode(body).decode(), "created_us": now_us})
+        put_message(self._connection, account_no, event_type, body, now_us)
+
+
+def put_message(
+    connection: Connection, account_no: int, event_type: str, body: Mapping[str, object], now_us: int
+) -> None:
+    """Put a message into the outbox."""
+    row = {"account_no": account_no, "message_id": new_id("msg"), "type": event_type}
+    connection.execute(insert(outbox), row | {"body": _encode(body).decode(), "created_us": now_us})
 
 
 def read_held(connection: Connection, account_no: int, now_us: int) -> dict[tuple[str, str], int]:
@@ -241,10 +248,11 @@ def read_live_leases(connection: Connection, account_no: int, now_us: int, lengt
     mine = (table.account_no == account_no) & table.ended_us.is_(None) & (table.expires_us > now_us)
     mine &= table.deadline_us.is_(None) | (table.deadline_us > now_us)
     found = select(leases).where(mine).order_by(table.granted_us, table.lease_id).limit(length_max)
-    return [_lease(row._mapping) for row in connection.execute(found)]  # noqa: SLF001 - SQLAlchemy's public name
+    return [read_lease(row._mapping) for row in connection.execute(found)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def _lease(row: RowMapping) -> Lease:
+def read_lease(row: RowMapping) -> Lease:
+    """Return the lease that a row of `leases` holds."""
     values = {name: row[name] for name in ("lease_id", "token", "call_id", "ttl_us", "granted_us", "expires_us")}
     ending = row["ending"]
     return Lease(

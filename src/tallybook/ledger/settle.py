@@ -4,6 +4,7 @@ A call event also ends the lease that its call held, if the platform never relea
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 from sqlalchemy import Connection, insert, select, text, update
@@ -12,8 +13,9 @@ from tallybook.core.event import Admission, read_event
 from tallybook.core.ids import AccountId
 from tallybook.core.intake import read_pending
 from tallybook.core.key import Caller
-from tallybook.core.lease import CALL, Ending
+from tallybook.core.lease import CALL, TERMINATED, Ending, Lease, hang_up
 from tallybook.core.ports import Group, Pending
+from tallybook.ledger.desk import put_message, read_lease
 from tallybook.ledger.limit_tables import leases, voids
 from tallybook.ledger.rows import to_json, unfold
 
@@ -26,7 +28,7 @@ class Settling:
     def __init__(self, *, sqlite: bool) -> None:
         calls = unfold("rows", [("account_no", "bigint"), ("call_id", "text")], sqlite=sqlite)
         self._find = text(
-            "SELECT l.account_no, l.lease_id, l.ended_us, l.billed"
+            "SELECT l.*"
             f" FROM ({calls}) s JOIN leases l ON l.account_no = s.account_no AND l.call_id = s.call_id"
             " WHERE l.ended_us IS NULL OR l.billed IS NOT NULL"
         )
@@ -44,11 +46,12 @@ class Settling:
             return []
         taken = []
         own = {(numbers[p.event.account_id], p.event.key_hi, p.event.key_lo) for p in accepted}
-        for account_no, lease_id, ended_us, billed in connection.execute(self._find, {"rows": to_json(sorted(calls))}):
-            mine = (leases.c.account_no == account_no) & (leases.c.lease_id == lease_id)
-            if ended_us is None:
-                ended = {"ended_us": group.received_us, "ending": Ending.RELEASED.value}
-                connection.execute(update(leases).where(mine).values(ended))
+        ids = {numbers[p.event.account_id]: p.event.account_id for p in accepted if p.event.type == CALL}
+        for row in connection.execute(self._find, {"rows": to_json(sorted(calls))}).mappings().all():
+            account_no, billed = row["account_no"], row["billed"]
+            mine = (leases.c.account_no == account_no) & (leases.c.lease_id == row["lease_id"])
+            if row["ended_us"] is None:
+                _end(connection, (account_no, ids[account_no]), read_lease(row), group.received_us)
             if billed is None:
                 continue
             pending = read_pending(read_event(0, msgspec.json.decode(billed), _ANYBODY, any_time=True), group.scheme)
@@ -56,10 +59,21 @@ class Settling:
             if key in own:
                 continue  # it is the billed event itself that is being written
             connection.execute(update(leases).where(mine).values(billed=None))
-            row = {"account_no": account_no, "key_hi": key[1], "key_lo": key[2], "voided_us": group.received_us}
-            connection.execute(insert(voids), row)
+            void = {"account_no": account_no, "key_hi": key[1], "key_lo": key[2], "voided_us": group.received_us}
+            connection.execute(insert(voids), void)
             taken.append(pending)
         return taken
+
+
+def _end(connection: Connection, account: tuple[int, AccountId], lease: Lease, now_us: int) -> None:
+    """End the lease of a reported call; what had run out by now ends as it would have by itself, but bills nothing."""
+    account_no, account_id = account
+    ended = replace(lease, ended_us=now_us, ending=Ending.RELEASED) if lease.is_live(now_us) else lease.run_out()
+    if ended.ending is Ending.TERMINATED:
+        put_message(connection, account_no, TERMINATED, hang_up(account_id, ended), now_us)
+    mine = (leases.c.account_no == account_no) & (leases.c.lease_id == lease.lease_id)
+    values = {"ended_us": ended.ended_us, "ending": None if ended.ending is None else ended.ending.value}
+    connection.execute(update(leases).where(mine).values(values))
 
 
 def read_voids(connection: Connection, account_no: int | None = None) -> set[tuple[int, int, int]]:

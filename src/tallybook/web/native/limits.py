@@ -83,7 +83,7 @@ def write_limit_standing(standing: Standing, leases: Sequence[Lease]) -> LimitAn
         held=to_text(state.held),
         quantity=None if state.quantity is None else to_text(state.quantity),
         remaining=None if state.remaining is None else to_text(state.remaining),
-        over=state.quantity is not None and state.used > state.quantity,
+        over=state.over,
         period=None if period is None else SpanShown(instant_text(period.start_us), instant_text(period.end_us)),
         resets_at=_instant(period.end_us if period is not None and limit.kind is LimitKind.PERIOD else None),
         frees_at=_instant(standing.frees_at_us),
