@@ -59,7 +59,8 @@ def test_carried_minutes_add_up_however_they_are_grouped(row, cuts):
 
     shown = numbers.minutes_carried(grouped)
 
-    assert sum(numbers.minutes_carried(row)) == sum(shown) == numbers.minutes_from_nanos(sum(row), numbers.MINUTE_PLACES_FINE)
+    exactly = numbers.minutes_from_nanos(sum(row), numbers.MINUTE_PLACES_FINE)
+    assert sum(numbers.minutes_carried(row)) == sum(shown) == exactly
     for value, exact in zip(shown, grouped, strict=True):
         assert abs(Fraction(value) - Fraction(exact, 60 * NANOS)) < Fraction(1, 10**numbers.MINUTE_PLACES_FINE)
 
