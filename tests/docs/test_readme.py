@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tallybook.settings import load_settings
+from tallybook.web.dialects import DIALECTS
 from tests.docs.pages import ROOT, blocks, read
 
 README = read("README.md")
@@ -172,6 +173,16 @@ def test_make_serve_serves_what_the_readme_says():
     assert "\nserve: DATA ?= data\n" in makefile
     assert f"\nPORT ?= {ADDRESS.rpartition(':')[2]}\n" in makefile
     assert "--data data" in SHELL[0]
+
+
+@pytest.mark.parametrize("surface", DIALECTS, ids=lambda surface: surface.name)
+def test_the_row_of_a_dialect_says_where_it_stands_and_which_scope_it_asks_for(surface):
+    """
+    As the dialect's own table of endpoints has it.
+    """
+    (row,) = re.findall(rf"^\| \[\w+\]\(docs/dialects/{surface.name}\.md\) .*$", README, re.MULTILINE)
+    assert f"`{ADDRESS}{surface.prefix}" in row
+    assert {f"`{endpoint.scope}`" for endpoint in surface.endpoints} == {row.split("|")[4].strip()}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
