@@ -10,7 +10,7 @@ from tallybook.core.ports import FillProgress, FillStore
 from tallybook.core.scheme import Scheme
 
 LOOK_EVERY_S = 2.0
-CATCH_UP_S_MAX = 5.0
+CATCH_UP_S_MAX = 5
 """How long a caller who added a meter may wait for it to be complete; the rest goes on in the background."""
 
 
