@@ -27,7 +27,7 @@ from tallybook.core.intake import OwnEvent, read_again, read_own
 from tallybook.core.limit import LimitKind, LimitState
 from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageStore
+from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageSnapshot, UsageStore
 from tallybook.core.settle import plain_events
 from tallybook.core.standing import Holds, Look
 
@@ -49,6 +49,14 @@ class EventReused(Conflict):
     """The event of a commit has the id of another one that was counted before; nothing was settled."""
 
     code = "event-id-reused"
+
+
+class HoldSource(Protocol):
+    """Where it is read what is held."""
+
+    def within(self, snapshot: UsageSnapshot) -> Holds:
+        """Return what is held as *snapshot* sees it."""
+        ...
 
 
 class Lanes(Protocol):
@@ -90,7 +98,9 @@ class Settled:
 class Limits:
     """Reads limits and decides by them; every figure is exact and holds all that was acknowledged before."""
 
-    def __init__(self, usage: UsageReader, store: UsageStore, plans: PlanSource, holds: Holds, lanes: Lanes) -> None:
+    def __init__(
+        self, usage: UsageReader, store: UsageStore, plans: PlanSource, holds: HoldSource, lanes: Lanes
+    ) -> None:
         self._usage = usage
         self._store = store
         self._plans = plans
@@ -105,13 +115,13 @@ class Limits:
         """
         limits = self._plans.limits_of(account, now_us)
         with self._store.snapshot() as snapshot:
-            return list(Look(self._usage, snapshot, self._holds, account, now_us).states(limits))
+            return list(self._look_from(snapshot, account, now_us).states(limits))
 
     def standings(self, account: Account, now_us: int) -> list[Standing]:
         """Return `states`, each with the instant when it next frees something."""
         limits = self._plans.limits_of(account, now_us)
         with self._store.snapshot() as snapshot:
-            look = Look(self._usage, snapshot, self._holds, account, now_us)
+            look = self._look_from(snapshot, account, now_us)
             return [look.with_end(Standing(state, 0)) for state in look.states(limits)]
 
     def check(self, account: Account, wanted: Sequence[Wanted], now_us: int) -> Decision:
@@ -123,9 +133,12 @@ class Limits:
         """
         asked = expand(self._plans.limits_of(account, now_us), wanted, peek=True)
         with self._store.snapshot() as snapshot:
-            look = Look(self._usage, snapshot, self._holds, account, now_us)
+            look = self._look_from(snapshot, account, now_us)
             standings = [look.with_end(standing) for standing in look.standings(asked)]
         return Decision(standings, refusal_of(account.billing_status))
+
+    def _look_from(self, snapshot: UsageSnapshot, account: Account, now_us: int) -> Look:
+        return Look(self._usage, snapshot, self._holds.within(snapshot), account, now_us)
 
     # --- reservations ------------------------------------------------------------------------------------------------
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from tallybook.core.ids import AccountId
 from tallybook.core.lease import Lease
+from tallybook.core.ports import UsageSnapshot
 from tallybook.ledger.desk import read_held, read_live_leases, read_slots_taken
 from tallybook.ledger.limit_tables import hold_items, leases
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import accounts
+from tallybook.ledger.usage import Snapshot
 
 SWEPT_MAX = 500
 """Most leases that one sweep looks at."""
@@ -24,25 +26,10 @@ class LedgerHolds:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
-        with self._ledger.reading() as connection:
-            return read_held(connection, account_no, now_us)
-
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
-        table = hold_items.c
-        mine = (table.account_no == account_no) & (table.limit_name == limit) & (table.value == value)
-        with self._ledger.reading() as connection:
-            ends_us: int | None = connection.scalar(
-                select(func.min(table.expires_us)).where(mine, table.expires_us > now_us)
-            )
-        return ends_us
-
-    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
-        """Return how many leases of a limit are live, and when the first of them runs out."""
-        with self._ledger.reading() as connection:
-            return read_slots_taken(connection, account_no, limit, now_us)
+    def within(self, snapshot: UsageSnapshot) -> "HoldsInSnapshot":
+        """Return what is held as *snapshot* sees it; it needs no connection besides the one that the snapshot has."""
+        assert isinstance(snapshot, Snapshot)  # ours are the only ones
+        return HoldsInSnapshot(snapshot.connection)
 
     def leases_live(self, account_no: int, now_us: int) -> list[Lease]:
         """Return the live leases of an account, the oldest first, at most LEASES_SHOWN_MAX."""
@@ -58,3 +45,27 @@ class LedgerHolds:
         with self._ledger.reading() as connection:
             rows = connection.execute(found.limit(SWEPT_MAX))
             return [(AccountId(account_id), lease_id) for account_id, lease_id in rows]
+
+
+class HoldsInSnapshot:
+    """What is reserved and leased in one snapshot; not for use after it ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
+        """Return what live reservations hold, in nanos, by (limit, value)."""
+        return read_held(self._connection, account_no, now_us)
+
+    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
+        """Return when the first live reservation on a limit expires."""
+        table = hold_items.c
+        mine = (table.account_no == account_no) & (table.limit_name == limit) & (table.value == value)
+        ends_us: int | None = self._connection.scalar(
+            select(func.min(table.expires_us)).where(mine, table.expires_us > now_us)
+        )
+        return ends_us
+
+    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
+        """Return how many leases of a limit are live, and when the first of them runs out."""
+        return read_slots_taken(self._connection, account_no, limit, now_us)

@@ -81,7 +81,7 @@ class Snapshot:
     """One consistent look at the rollups; not for use after its block ends."""
 
     def __init__(self, connection: Connection, *, sqlite: bool, known: "KnownSeries | None" = None) -> None:
-        self._connection = connection
+        self.connection = connection
         self._sqlite = sqlite
         self._known: KnownSeries = {} if known is None else known
         self._version: int | None = None
@@ -89,14 +89,14 @@ class Snapshot:
     def scheme_version(self) -> int:
         """Return the version of the scheme that is in force in this snapshot."""
         if self._version is None:
-            self._version = self._connection.scalar(_VERSION) or 0
+            self._version = self.connection.scalar(_VERSION) or 0
         return self._version
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
         last_no, known = self._known.get((account_no, type_no), (0, _NO_SERIES))
         place = {"account_no": account_no, "type_no": type_no, "last_no": last_no}
-        fresh = {number: json.loads(dims) for number, dims in self._connection.execute(_SERIES, place)}
+        fresh = {number: json.loads(dims) for number, dims in self.connection.execute(_SERIES, place)}
         if not fresh:
             return known
         known = {**known, **fresh}
@@ -123,21 +123,21 @@ class Snapshot:
                 yield SumRows(wanted, self._folded(_sums_sql(*shape), parameters))
 
     def _folded(self, statement: TextClause, parameters: Mapping[str, object]) -> list[list[int]]:
-        return from_json(self._connection.scalar(statement, parameters))
+        return from_json(self.connection.scalar(statement, parameters))
 
     def marks(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
         statement = _by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
-        yield from map(tuple, self._connection.execute(statement, self._at(place, segments, groups)))
+        yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
 
     def uniques(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
         statement = _by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
-        yield from map(tuple, self._connection.execute(statement, self._at(place, segments, groups)))
+        yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
         """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""
@@ -147,7 +147,7 @@ class Snapshot:
         )
         bodies = select(raw_batches.c.body).where(raw_batches.c.batch_no.in_(batches)).order_by(raw_batches.c.batch_no)
         needle = b'"subject":' + msgspec.json.encode(account_id)
-        for (body,) in self._connection.execute(bodies):
+        for (body,) in self.connection.execute(bodies):
             plain = zstandard.ZstdDecompressor().decompress(body, max_output_size=RAW_BATCH_BYTES_MAX)
             lines = b"\n".join(line for line in plain.splitlines() if needle in line)
             for event in decode_events(lines, lines=True, events_max=None):
@@ -157,11 +157,11 @@ class Snapshot:
     def voided(self, account_no: int) -> set[tuple[int, int]]:
         """Return the identities (key_hi, key_lo) of events that were taken back."""
         found = select(voids.c.key_hi, voids.c.key_lo).where(voids.c.account_no == account_no)
-        return set(map(tuple, self._connection.execute(found)))
+        return set(map(tuple, self.connection.execute(found)))
 
     def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
         """Return the latest seen display names of a dimension's values."""
-        found = self._connection.scalar(_NAMES[self._sqlite], {"account_no": account_no, "dimension": dimension})
+        found = self.connection.scalar(_NAMES[self._sqlite], {"account_no": account_no, "dimension": dimension})
         names: dict[str, str] = dict(from_json(found))
         return names if values is None else {value: names[value] for value in values if value in names}
 
@@ -173,12 +173,12 @@ class Snapshot:
         wanted = select(table.bucket).where(mine, inside)
         if groups is not None:
             wanted = wanted.where(table.series_no.in_(list(groups)))
-        first = self._connection.scalar(wanted.order_by(table.bucket).limit(1))
+        first = self.connection.scalar(wanted.order_by(table.bucket).limit(1))
         return None if first is None else first * MINUTE_US
 
     def resource_counts(self, account_no: int) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are."""
-        return read_counts(self._connection, account_no)
+        return read_counts(self.connection, account_no)
 
     def _parameters(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None

@@ -120,3 +120,17 @@ def test_the_first_call_of_a_new_account(floor: Floor) -> None:
     check_order(tries)
     check_refusals(tries)
     assert LIMIT == admitted(tries)
+
+
+def test_many_look_while_others_reserve(floor: Floor) -> None:
+    """However many check at once, each is answered, from a moment in which the limit held."""
+    floor.allow("acme", credits_limit(LIMIT))
+
+    def work(number: int) -> Iterator[Tried]:
+        for units in sizes(number, 10):
+            if number % 2:
+                floor.reserve("acme", credits=units)
+            yield tried(units, floor.check("acme", credits=units))
+
+    tries = crowd(work)
+    assert all(one.before <= LIMIT and one.admitted == (one.before + one.units <= LIMIT) for one in tries)
