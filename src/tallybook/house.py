@@ -24,7 +24,7 @@ from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import CommitSeen, Ingest
 from tallybook.flows.inventory import Inventory
-from tallybook.flows.keep import open_books
+from tallybook.flows.keep import PlanFile, open_books
 from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
@@ -107,7 +107,14 @@ class House:
         self.observer = Observer(log)
         self.ledger = self._open_ledger()
         plans = LedgerPlans(self.ledger)
-        self.opened = open_books(lambda: migrate(self.ledger), plans, _packaged("plans.toml"), self.clock)
+        own_plans, plans_name = _own_text(settings.plans_file)
+        self.opened = open_books(
+            lambda: migrate(self.ledger),
+            plans,
+            _packaged("plans.toml"),
+            self.clock,
+            own=None if own_plans is None else PlanFile(own_plans, plans_name),
+        )
         own, own_name = _own_text(settings.catalogue_file)
         self.metering = Metering(
             Schemes(self.ledger, lanes_count=LANES),

@@ -4,7 +4,7 @@ import pytest
 
 from tallybook.core.clock import FrozenClock
 from tallybook.core.errors import StartRefused
-from tallybook.flows.keep import Opened, builtin_plans, open_books
+from tallybook.flows.keep import Opened, PlanFile, builtin_plans, open_books
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.plans import LedgerPlans
@@ -72,3 +72,28 @@ def test_the_built_in_plans_are_those_of_the_documents() -> None:
     assert [] == figures["anyreach-standard"]
     assert [] == figures["default"]
     assert {"voice", "chat"} == {price.filter.get("channel") for price in plans["anyreach-standard"].prices[:2]}
+
+
+def test_an_own_plan_file_adds_plans_and_takes_the_place_of_built_in_ones(ledger: Ledger) -> None:
+    """By name; starting again with the same file writes nothing."""
+    own = PlanFile(
+        '[plans.default]\ntitle = "Ours"\n[plans.acme-gold]\ntitle = "Gold"\n'
+        'limits = [{ name = "calls", kind = "period", meter = "calls", quantity = "7" }]\n',
+        "plans-of-ours.toml",
+    )
+    plans = LedgerPlans(ledger)
+
+    def start() -> Opened:
+        return open_books(lambda: migrate(ledger), plans, packaged("plans.toml"), FrozenClock(NOW_US), own=own)
+
+    assert {"default", "acme-gold"} <= set(start().plans)
+    titles = {plan.name: plan.title for plan in plans.newest()}
+    assert ("Ours", "Gold", "Pro") == (titles["default"], titles["acme-gold"], titles["agentphone-pro"])
+    assert [] == list(start().plans)
+
+
+def test_a_broken_own_plan_file_is_named(ledger: Ledger) -> None:
+    """The message says which file, and where in it."""
+    own = PlanFile('[plans.gold]\nlimits = [{ name = "calls", kind = "monthly" }]\n', "plans-of-ours.toml")
+    with pytest.raises(StartRefused, match=r"plans-of-ours\.toml: plans/gold/limits/0"):
+        open_books(lambda: migrate(ledger), LedgerPlans(ledger), packaged("plans.toml"), FrozenClock(NOW_US), own=own)

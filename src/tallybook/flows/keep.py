@@ -10,6 +10,14 @@ from tallybook.core.ports import PlanStore
 
 
 @dataclass(frozen=True, slots=True)
+class PlanFile:
+    """An operator's plans: the text, and the name of the file for messages."""
+
+    text: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """What had to be done: whether tables were made or changed, and which built-in plans were written."""
 
@@ -17,7 +25,9 @@ class Opened:
     plans: Sequence[str]
 
 
-def open_books(migrate: Callable[[], bool], plans: PlanStore, builtin: str, clock: Clock) -> Opened:
+def open_books(
+    migrate: Callable[[], bool], plans: PlanStore, builtin: str, clock: Clock, *, own: PlanFile | None = None
+) -> Opened:
     """Make the ledger ready to be used; a second time there is nothing to do.
 
     Args:
@@ -25,14 +35,17 @@ def open_books(migrate: Callable[[], bool], plans: PlanStore, builtin: str, cloc
         plans: Where plans are kept.
         builtin: The text of the built-in plan file. An operator's version of a plan of that name is left alone.
         clock: Tells when the plans were written.
+        own: The operator's plan file, which adds plans and takes the place of built-in ones by name.
 
     Raises:
         StartRefused: If the ledger is of a newer release, or the plan file is wrong.
         Unavailable: If the ledger cannot be reached.
     """
-    offered = builtin_plans(builtin)
+    offered = {plan.name: plan for plan in builtin_plans(builtin)}
+    if own is not None:
+        offered |= {plan.name: plan for plan in load_plans(own.text, own.name)}
     migrated = migrate()
-    return Opened(migrated, plans.register(offered, clock.now_us()))
+    return Opened(migrated, plans.register(list(offered.values()), clock.now_us()))
 
 
 def builtin_plans(text: str) -> list[Plan]:
