@@ -106,23 +106,7 @@ class House:
         settings = self.settings
         self.observer = Observer(log)
         self.ledger = self._open_ledger()
-        plans = LedgerPlans(self.ledger)
-        own_plans, plans_name = _own_text(settings.plans_file)
-        self.opened = open_books(
-            lambda: migrate(self.ledger),
-            plans,
-            _packaged("plans.toml"),
-            self.clock,
-            own=None if own_plans is None else PlanFile(own_plans, plans_name),
-        )
-        own, own_name = _own_text(settings.catalogue_file)
-        self.metering = Metering(
-            Schemes(self.ledger, lanes_count=LANES),
-            self.clock,
-            builtin=_packaged("catalogue.toml"),
-            own=own,
-            own_name=own_name,
-        )
+        plans = self._open_books()
         own_limits = LedgerOwnLimits(self.ledger)
         self.accounts = Accounts(
             LedgerAccounts(self.ledger), plans, own_limits, schemes=self.metering, clock=self.clock
@@ -154,6 +138,28 @@ class House:
         self._closing.callback(self.fill.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)
+
+    def _open_books(self) -> LedgerPlans:
+        """Bring the ledger up to date, put plans and meters in force, and return where plans are kept."""
+        settings = self.settings
+        plans = LedgerPlans(self.ledger)
+        own_plans, plans_name = _own_text(settings.plans_file)
+        self.opened = open_books(
+            lambda: migrate(self.ledger),
+            plans,
+            _packaged("plans.toml"),
+            self.clock,
+            own=None if own_plans is None else PlanFile(own_plans, plans_name),
+        )
+        own, own_name = _own_text(settings.catalogue_file)
+        self.metering = Metering(
+            Schemes(self.ledger, lanes_count=LANES),
+            self.clock,
+            builtin=_packaged("catalogue.toml"),
+            own=own,
+            own_name=own_name,
+        )
+        return plans
 
     def _open_ledger(self) -> Ledger:
         settings = self.settings
