@@ -32,7 +32,8 @@ _TYPES = {
 }
 _NAMES = tuple(_TYPES)
 _SUMMED = tuple(itertools.accumulate(_TYPES.values()))
-_ENDPOINTS = ("/v1/embeddings", "/v1/answers", "/v1/search", "/v1/files")
+APIS = 3
+_ENDPOINTS = ("/v1/embeddings", "/v1/rerank", "/v1/search", "/v1/documents", "/v1/files", "/v1/files/{id}")
 _MODELS = ("atlas-large", "atlas-small")
 _STATUSES = (200,) * 18 + (404, 500)
 
@@ -65,10 +66,10 @@ class Mix:
         agent = f"agent-{account_id[-3:]}-{dice.randrange(3)}"
         named = {"agent_id": agent, "agent_name": f"Agent {agent[-1]}"}
         if kind == "api.request":
-            api = dice.randrange(5)
+            api = dice.randrange(APIS)
             data: dict[str, object] = {
                 "api_id": f"api-{api}",
-                "endpoint": dice.choice(_ENDPOINTS),
+                "endpoint": _ENDPOINTS[2 * api + dice.randrange(2)],
                 "method": "POST",
                 "status": dice.choice(_STATUSES),
                 "latency_ms": dice.randrange(8, 900),
