@@ -131,7 +131,6 @@ class LedgerAccounts:
 
     def subscriptions(self, account_no: AccountNo) -> list[Subscription]:
         """Return every subscription the account had or will have, by when it starts."""
-        mine = subscriptions.c.account_no == account_no
         with self._ledger.reading() as connection:
             rows = connection.execute(_SUBSCRIPTIONS, {"account_no": account_no}).all()
         return [Subscription(row.starts_us, row.plan_name, row.plan_version) for row in rows]
