@@ -66,6 +66,10 @@ class Lanes(Protocol):
         """Run *action* inside the next transaction of the account's lane."""
         ...
 
+    def now_us(self) -> int:
+        """Return the time by the clock that the lanes go by."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SettledItem:
@@ -151,16 +155,18 @@ class Limits:
         """
 
         def action(desk: Desk) -> tuple[Decision, Hold | None]:
-            look = self._look(desk, account, now_us)
-            asked = expand(self._plans.limits_of(look.account, now_us, desk), wanted)
+            # Others may have been admitted by a later time while this waited: what it was by then would not count them.
+            at_us = max(now_us, self._lanes.now_us())
+            look = self._look(desk, account, at_us)
+            asked = expand(self._plans.limits_of(look.account, at_us, desk), wanted)
             decision = _decide(look, asked)
             if not decision.allowed:
                 return decision, None
-            if desk.holds_live(account.no, now_us) >= HOLDS_LIVE_MAX:
+            if desk.holds_live(account.no, at_us) >= HOLDS_LIVE_MAX:
                 raise Conflict(f"an account has at most {HOLDS_LIVE_MAX} live reservations")
             items = tuple(Wanted(s.state.limit.name, s.wanted, s.state.value or "") for s in decision.standings)
-            hold = Hold(new_id("rsv"), HoldState.HELD, now_us + ttl_s * US_PER_S, items)
-            desk.put_hold(account.no, hold, now_us)
+            hold = Hold(new_id("rsv"), HoldState.HELD, at_us + ttl_s * US_PER_S, items)
+            desk.put_hold(account.no, hold, at_us)
             return decision, hold
 
         return action

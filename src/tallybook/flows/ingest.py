@@ -147,6 +147,10 @@ class Ingest:
         lane.put(errand)
         return errand.done
 
+    def now_us(self) -> int:
+        """Return the time by the clock that commits go by."""
+        return self._clock.now_us()
+
     def close(self) -> None:
         """Commit what is queued, then stop; later submissions are refused."""
         for lane in self._lanes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tallybook.core.ids import AccountId
 from tallybook.core.number import NANOS
-from tests.sim.admission.floor import Floor
+from tests.sim.admission.floor import Floor, wanted
 from tests.sim.admission.race import (
     LIMIT,
     THREADS,
@@ -105,6 +105,21 @@ def test_a_period_that_ends_meanwhile(floor: Floor) -> None:
     assert floor.total("acme", "credits", old) <= LIMIT * NANOS
     state = floor.states("acme")["credits"]
     assert (LIMIT * NANOS, 0, old.end_us) == (state.used, state.held, state.period and state.period.start_us)
+
+
+def test_who_waited_while_the_period_ended_is_decided_by_the_new_one(floor: Floor) -> None:
+    """What was asked in the old period, when nothing was used, cannot be added to a new one that is used up already."""
+    floor.allow("acme", credits_limit(LIMIT))
+    account = floor.accounts.get(AccountId("acme"))
+    end_us = floor.accounts.period(account, floor.clock.now_us()).end_us
+    floor.clock.set(end_us - 1)
+    late = floor.limits.reserve(account, wanted(credits=LIMIT), 600, floor.clock.now_us())
+    floor.clock.set(end_us)
+    _, hold = floor.reserve("acme", credits=LIMIT)
+    assert hold is not None
+    floor.commit("acme", hold.hold_id, credits=LIMIT)
+    decision, none = floor.limits.run(account, late).result()
+    assert (["credits"], None) == (decision.violated, none)
 
 
 def test_the_first_call_of_a_new_account(floor: Floor) -> None:
