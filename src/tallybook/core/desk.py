@@ -101,7 +101,7 @@ class Desk(Protocol):
         ...
 
     def holds_live(self, account_no: int, now_us: int) -> int:
-        """Return how many reservations of the account are live."""
+        """Return how many reservations are live on the limit of the account that has most."""
         ...
 
     def find_hold(self, account_no: int, hold_id: str) -> Hold | None:

@@ -15,7 +15,7 @@ from tallybook.core.plan import BillingStatus
 
 TTL_S_DEFAULT, TTL_S_MAX = 60, 24 * 3600
 HOLDS_LIVE_MAX = 10_000
-"""Most live reservations of one account."""
+"""Most live reservations on one limit of an account."""
 HOLDS_KEPT_DAYS = 7
 """How long a reservation is remembered after it ended or expired; it may be committed late until then."""
 SUSPENDED = "suspended"

@@ -163,7 +163,7 @@ class Limits:
             if not decision.allowed:
                 return decision, None
             if desk.holds_live(account.no, at_us) >= HOLDS_LIVE_MAX:
-                raise Conflict(f"an account has at most {HOLDS_LIVE_MAX} live reservations")
+                raise Conflict(f"a limit of an account has at most {HOLDS_LIVE_MAX} live reservations")
             items = tuple(Wanted(s.state.limit.name, s.wanted, s.state.value or "") for s in decision.standings)
             hold = Hold(new_id("rsv"), HoldState.HELD, at_us + ttl_s * US_PER_S, items)
             desk.put_hold(account.no, hold, at_us)

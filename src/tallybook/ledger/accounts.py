@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from tallybook.core.errors import Conflict
 from tallybook.core.ids import AccountId, AccountNo
@@ -16,6 +16,7 @@ from tallybook.core.plan import (
     Subscription,
 )
 from tallybook.core.ports import AccountChange
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import accounts, subscriptions
@@ -45,15 +46,16 @@ _CREATE = {
 # Who nobody put on a plan is on the newest version of the default one. Nobody writes that grace is over: it is told by
 # the instant that is asked about.
 _READ = f"""
-    SELECT a.account_no, a.account_id, a.name, a.timezone, a.anchor_day, a.created_us, p.grace_ends_us,
+    SELECT a.account_no, a.account_id, a.name, a.timezone, a.anchor_day,
+           COALESCE(s.plan_name, :default_plan),
+           COALESCE(s.plan_version, (SELECT max(version) FROM plans WHERE name = :default_plan), 0),
            CASE WHEN p.account_no IS NULL THEN '{BillingStatus.ACTIVE}'
                 WHEN p.grace_ends_us <= :at_us THEN '{BillingStatus.SUSPENDED}'
-                ELSE '{BillingStatus.PAST_DUE}' END AS billing_status,
+                ELSE '{BillingStatus.PAST_DUE}' END,
+           a.created_us, p.grace_ends_us,
            EXISTS (SELECT 1 FROM limit_overrides o WHERE o.account_no = a.account_no)
-             OR EXISTS (SELECT 1 FROM add_ons o WHERE o.account_no = a.account_no) AS has_own_limits,
-           n.starts_us AS next_us, n.plan_name AS next_name, n.plan_version AS next_version,
-           COALESCE(s.plan_name, :default_plan) AS plan_name,
-           COALESCE(s.plan_version, (SELECT max(version) FROM plans WHERE name = :default_plan), 0) AS plan_version
+             OR EXISTS (SELECT 1 FROM add_ons o WHERE o.account_no = a.account_no),
+           n.starts_us, n.plan_name, n.plan_version
       FROM accounts a
       LEFT JOIN subscriptions s ON s.account_no = a.account_no AND s.starts_us =
            (SELECT max(starts_us) FROM subscriptions b WHERE b.account_no = a.account_no AND b.starts_us <= :at_us)
@@ -61,11 +63,11 @@ _READ = f"""
            (SELECT min(starts_us) FROM subscriptions b WHERE b.account_no = a.account_no AND b.starts_us > :at_us)
       LEFT JOIN billing p ON p.account_no = a.account_no
 """
-_GET = text(f"{_READ} WHERE a.account_id = :account_id")
+_GET = Hot(f"{_READ} WHERE a.account_id = :account_id")
 _SUBSCRIPTIONS = text(
     "SELECT starts_us, plan_name, plan_version FROM subscriptions WHERE account_no = :account_no ORDER BY starts_us"
 )
-_LIST = text(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
+_LIST = Hot(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
 
 
 def resolve(connection: Connection, ids: Collection[AccountId], now_us: int, *, create: bool) -> dict[AccountId, int]:
@@ -112,7 +114,7 @@ class LedgerAccounts:
         """Return up to *limit* accounts whose id comes after *after*, by the bytes of their ids."""
         values = {"after": after, "limit": limit, "at_us": at_us, "default_plan": DEFAULT_PLAN}
         with self._ledger.reading() as connection:
-            return [from_row(row) for row in connection.execute(_LIST, values)]
+            return [_from_row(row) for row in _LIST.rows(connection, values)]
 
     def put(self, change: AccountChange, now_us: int) -> Account:
         """Create the account or change what *change* names, in one transaction; return it as it is now."""
@@ -169,23 +171,24 @@ def _subscribe(connection: Connection, account_no: AccountNo, change: AccountCha
 def read_account(connection: Connection, account_id: AccountId, at_us: int) -> Account | None:
     """Return the account as it is at *at_us*, as the caller's transaction sees it."""
     values = {"account_id": account_id, "at_us": at_us, "default_plan": DEFAULT_PLAN}
-    row = connection.execute(_GET, values).first()
-    return None if row is None else from_row(row)
+    row = _GET.first(connection, values)
+    return None if row is None else _from_row(row)
 
 
-def from_row(row: Row[Any]) -> Account:
-    """Return the account that a row of `accounts`, joined with its plan, holds."""
+def _from_row(row: tuple[Any, ...]) -> Account:
+    *known, has_own_limits, next_us, next_name, next_version = row
+    no, account_id, name, timezone, anchor_day, plan_name, plan_version, status, created_us, grace_ends_us = known
     return Account(
-        no=AccountNo(row.account_no),
-        id=AccountId(row.account_id),
-        name=row.name,
-        timezone=row.timezone,
-        anchor_day=row.anchor_day,
-        plan_name=row.plan_name,
-        plan_version=row.plan_version,
-        billing_status=row.billing_status,
-        created_us=row.created_us,
-        grace_ends_us=row.grace_ends_us,
-        has_own_limits=bool(row.has_own_limits),
-        next_plan=None if row.next_us is None else Subscription(row.next_us, row.next_name, row.next_version),
+        no=AccountNo(no),
+        id=AccountId(account_id),
+        name=name,
+        timezone=timezone,
+        anchor_day=anchor_day,
+        plan_name=plan_name,
+        plan_version=plan_version,
+        billing_status=status,
+        created_us=created_us,
+        grace_ends_us=grace_ends_us,
+        has_own_limits=bool(has_own_limits),
+        next_plan=None if next_us is None else Subscription(next_us, next_name, next_version),
     )

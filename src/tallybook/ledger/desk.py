@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
@@ -18,20 +18,46 @@ from tallybook.core.ports import Pending, Verdict
 from tallybook.core.scheme import Scheme
 from tallybook.ledger import arrears, own_limits
 from tallybook.ledger.accounts import read_account
-from tallybook.ledger.limit_tables import hold_items, holds, idempotency, leases, outbox
+from tallybook.ledger.hot import Hot
+from tallybook.ledger.limit_tables import leases, outbox
 from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
 
-_HELD = text(
-    "SELECT limit_name, value, sum(giga), sum(unit), sum(nano) FROM hold_items"
+_HELD = Hot(
+    "SELECT limit_name, value, sum(giga), sum(unit), sum(nano), count(*) FROM hold_items"
     " WHERE account_no = :account_no AND expires_us > :now_us GROUP BY limit_name, value"
 )
-_TAKEN = text(
+_HOLD_ENDS = Hot(
+    "SELECT min(expires_us) FROM hold_items WHERE account_no = :account_no AND limit_name = :limit_name"
+    " AND value = :value AND expires_us > :now_us"
+)
+_TAKEN = Hot(
     "SELECT count(*), min(CASE WHEN deadline_us < expires_us THEN deadline_us ELSE expires_us END) FROM leases"
     " WHERE account_no = :account_no AND limit_name = :limit_name AND ended_us IS NULL AND expires_us > :now_us"
     " AND (deadline_us IS NULL OR deadline_us > :now_us)"
 )
+_FENCE = Hot("SELECT max(fence) FROM leases WHERE account_no = :account_no AND limit_name = :limit_name")
+_HOLD = Hot("SELECT state, expires_us, items FROM holds WHERE account_no = :account_no AND hold_id = :hold_id")
+_PUT_HOLD = Hot(
+    "INSERT INTO holds (account_no, hold_id, state, created_us, expires_us, items)"
+    " VALUES (:account_no, :hold_id, :state, :created_us, :expires_us, :items)"
+)
+_PUT_ITEM = Hot(
+    "INSERT INTO hold_items (account_no, limit_name, value, hold_id, expires_us, giga, unit, nano)"
+    " VALUES (:account_no, :limit_name, :value, :hold_id, :expires_us, :giga, :unit, :nano)"
+)
+_SETTLE = Hot("UPDATE holds SET state = :state WHERE account_no = :account_no AND hold_id = :hold_id")
+_DROP_ITEM = Hot(
+    "DELETE FROM hold_items WHERE account_no = :account_no AND limit_name = :limit_name AND value = :value"
+    " AND hold_id = :hold_id"
+)
+_ANSWERED = Hot("SELECT digest, status, body FROM idempotency WHERE account_no = :account_no AND key = :key")
+_REMEMBER = Hot(
+    "INSERT INTO idempotency (account_no, key, digest, status, body, created_us)"
+    " VALUES (:account_no, :key, :digest, :status, :body, :created_us)"
+)
 _encode = msgspec.json.Encoder().encode
+_decode_items = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
 
 
 class LaneDesk:
@@ -48,7 +74,7 @@ class LaneDesk:
         self.snapshot = snapshot
         self.scheme = scheme
         self.write = write
-        self._held: dict[int, dict[tuple[str, str], int]] = {}
+        self._held: tuple[tuple[int, int], tuple[Mapping[tuple[str, str], int], int]] | None = None
 
     def account(self, account: Account, at_us: int) -> Account:
         """Return the account as it is now, with the plan and the billing status in force at *at_us*."""
@@ -96,67 +122,48 @@ class LaneDesk:
 
     def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
         """Return what live reservations hold, in nanos, by (limit, value)."""
-        known = self._held.get(account_no)
-        if known is None:
-            known = self._held[account_no] = read_held(self._connection, account_no, now_us)
-        return known
+        return self._read_held(account_no, now_us)[0]
+
+    def holds_live(self, account_no: int, now_us: int) -> int:
+        """Return how many reservations are live on the limit of the account that has most."""
+        return self._read_held(account_no, now_us)[1]
+
+    def _read_held(self, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:
+        if self._held is None or self._held[0] != (account_no, now_us):
+            self._held = ((account_no, now_us), read_held(self._connection, account_no, now_us))
+        return self._held[1]
 
     def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
         """Return when the first live reservation on a limit expires."""
-        table = hold_items.c
-        mine = (table.account_no == account_no) & (table.limit_name == limit) & (table.value == value)
-        ends_us: int | None = self._connection.scalar(
-            select(func.min(table.expires_us)).where(mine, table.expires_us > now_us)
-        )
-        return ends_us
-
-    def holds_live(self, account_no: int, now_us: int) -> int:
-        """Return how many reservations of the account are live."""
-        table = hold_items.c
-        live = select(func.count(func.distinct(table.hold_id))).where(
-            table.account_no == account_no, table.expires_us > now_us
-        )
-        return self._connection.scalar(live) or 0
+        return read_hold_ends_us(self._connection, account_no, (limit, value), now_us)
 
     def find_hold(self, account_no: int, hold_id: str) -> Hold | None:
         """Return a reservation, settled or not."""
-        mine = (holds.c.account_no == account_no) & (holds.c.hold_id == hold_id)
-        row = self._connection.execute(select(holds).where(mine)).first()
+        row = _HOLD.first(self._connection, {"account_no": account_no, "hold_id": hold_id})
         if row is None:
             return None
-        items = msgspec.json.decode(row.items, type=list[tuple[str, str, str]])
-        wanted = tuple(Wanted(limit, int(nanos), value) for limit, value, nanos in items)
-        return Hold(hold_id, HoldState(row.state), row.expires_us, wanted)
+        state, expires_us, items = row
+        wanted = tuple(Wanted(limit, int(nanos), value) for limit, value, nanos in _decode_items(items))
+        return Hold(hold_id, HoldState(state), expires_us, wanted)
 
     def put_hold(self, account_no: int, hold: Hold, now_us: int) -> None:
         """Keep a new reservation."""
+        key = {"account_no": account_no, "hold_id": hold.hold_id, "expires_us": hold.expires_us}
         items = _encode([(item.limit, item.value, str(item.quantity)) for item in hold.items]).decode()
-        row = {"account_no": account_no, "hold_id": hold.hold_id, "state": hold.state.value, "items": items}
-        self._connection.execute(insert(holds), row | {"created_us": now_us, "expires_us": hold.expires_us})
-        rows = []
+        _PUT_HOLD.change(self._connection, key | {"state": hold.state.value, "created_us": now_us, "items": items})
         for item in hold.items:
             giga, unit, nano = to_limbs(item.quantity)
-            place = {"account_no": account_no, "limit_name": item.limit, "value": item.value, "hold_id": hold.hold_id}
-            rows.append(place | {"expires_us": hold.expires_us, "giga": giga, "unit": unit, "nano": nano})
-        self._connection.execute(insert(hold_items), rows)
-        self._change_held(account_no, hold, 1)
+            sums = {"giga": giga, "unit": unit, "nano": nano}
+            _PUT_ITEM.change(self._connection, key | {"limit_name": item.limit, "value": item.value} | sums)
+        self._held = None
 
     def settle_hold(self, account_no: int, hold: Hold) -> None:
         """Give back what a reservation holds; its state says how it ended."""
-        mine = (holds.c.account_no == account_no) & (holds.c.hold_id == hold.hold_id)
-        self._connection.execute(update(holds).where(mine).values(state=hold.state.value))
+        key = {"account_no": account_no, "hold_id": hold.hold_id}
+        _SETTLE.change(self._connection, key | {"state": hold.state.value})
         for item in hold.items:
-            table = hold_items.c
-            place = (table.account_no == account_no) & (table.limit_name == item.limit) & (table.value == item.value)
-            self._connection.execute(delete(hold_items).where(place, table.hold_id == hold.hold_id))
-        self._held.pop(account_no, None)
-
-    def _change_held(self, account_no: int, hold: Hold, sign: int) -> None:
-        known = self._held.get(account_no)
-        if known is not None:
-            for item in hold.items:
-                key = (item.limit, item.value)
-                known[key] = known.get(key, 0) + sign * item.quantity
+            _DROP_ITEM.change(self._connection, key | {"limit_name": item.limit, "value": item.value})
+        self._held = None
 
     # --- leases --------------------------------------------------------------------------------------------------
 
@@ -166,8 +173,7 @@ class LaneDesk:
 
     def last_fence(self, account_no: int, limit: str) -> int:
         """Return the greatest fence that was given out for a limit, 0 for none."""
-        mine = (leases.c.account_no == account_no) & (leases.c.limit_name == limit)
-        return self._connection.scalar(select(func.max(leases.c.fence)).where(mine)) or 0
+        return _FENCE.scalar(self._connection, {"account_no": account_no, "limit_name": limit}) or 0
 
     def find_lease(self, account_no: int, lease_id: str) -> Lease | None:
         """Return a lease, ended or not."""
@@ -208,14 +214,13 @@ class LaneDesk:
 
     def answered(self, account_no: int, key: str) -> Answered | None:
         """Return the answer that was given under an Idempotency-Key."""
-        mine = (idempotency.c.account_no == account_no) & (idempotency.c.key == key)
-        row = self._connection.execute(select(idempotency).where(mine)).first()
-        return None if row is None else Answered(row.digest, row.status, row.body.encode())
+        row = _ANSWERED.first(self._connection, {"account_no": account_no, "key": key})
+        return None if row is None else Answered(row[0], row[1], row[2].encode())
 
     def remember(self, account_no: int, key: str, answer: Answered, now_us: int) -> None:
         """Keep the answer given under an Idempotency-Key."""
         row = {"account_no": account_no, "key": key, "digest": answer.digest, "status": answer.status}
-        self._connection.execute(insert(idempotency), row | {"body": answer.body.decode(), "created_us": now_us})
+        _REMEMBER.change(self._connection, row | {"body": answer.body.decode(), "created_us": now_us})
 
     def tell(self, account_no: int, event_type: str, body: Mapping[str, object], now_us: int) -> None:
         """Put a message into the outbox."""
@@ -230,15 +235,25 @@ def put_message(
     connection.execute(insert(outbox), row | {"body": _encode(body).decode(), "created_us": now_us})
 
 
-def read_held(connection: Connection, account_no: int, now_us: int) -> dict[tuple[str, str], int]:
-    """Return what live reservations of an account hold, in nanos, by (limit, value)."""
-    rows = connection.execute(_HELD, {"account_no": account_no, "now_us": now_us})
-    return {(name, value): from_limbs(int(giga), int(unit), int(nano)) for name, value, giga, unit, nano in rows}
+def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:
+    """Return what live reservations hold, in nanos, by (limit, value), and the most there are of one of these."""
+    rows = _HELD.rows(connection, {"account_no": account_no, "now_us": now_us})
+    held = {(name, value): from_limbs(int(giga), int(unit), int(nano)) for name, value, giga, unit, nano, _ in rows}
+    return held, max((int(row[5]) for row in rows), default=0)
+
+
+def read_hold_ends_us(connection: Connection, account_no: int, of: tuple[str, str], now_us: int) -> int | None:
+    """Return when the first live reservation on (limit, value) expires."""
+    place = {"account_no": account_no, "limit_name": of[0], "value": of[1], "now_us": now_us}
+    ends_us: int | None = _HOLD_ENDS.scalar(connection, place)
+    return ends_us
 
 
 def read_slots_taken(connection: Connection, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
     """Return how many leases of a limit are live, and when the first of them runs out."""
-    row = connection.execute(_TAKEN, {"account_no": account_no, "limit_name": limit, "now_us": now_us}).one()
+    place = {"account_no": account_no, "limit_name": limit, "now_us": now_us}
+    row = _TAKEN.first(connection, place)
+    assert row is not None  # a count always has its row
     return int(row[0]), row[1]
 
 

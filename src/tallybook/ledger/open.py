@@ -107,6 +107,12 @@ def _translated() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise Unavailable("the ledger is busy just now", retry_after_s=1, cause=str(error)) from error
+    except (sqlite.Error, psycopg.Error) as error:  # of a statement that was given to the driver as it is
+        if isinstance(error, sqlite.IntegrityError | sqlite.ProgrammingError | sqlite.InterfaceError):
+            raise
+        if not isinstance(error, sqlite.Error | psycopg.OperationalError):
+            raise
+        raise Unavailable("the ledger cannot be reached just now", retry_after_s=1, cause=str(error)) from error
     except DBAPIError as error:
         if isinstance(error.orig, sqlite.IntegrityError | sqlite.ProgrammingError | sqlite.InterfaceError):
             raise

@@ -23,6 +23,7 @@ from tallybook.core.ports import Place
 from tallybook.core.resource import ResourceCount
 from tallybook.core.view import SumRows
 from tallybook.core.window import Level, Segment, Span
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts
@@ -35,8 +36,8 @@ KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
 never change, so a list is brought up to date by what has a higher number. Not for transactions that may be undone."""
 LISTS_KEPT_MAX, SERIES_KEPT_MAX = 2_000, 500
 _NO_SERIES: Mapping[int, Mapping[str, str]] = MappingProxyType({})
-_VERSION = text("SELECT max(catalogue_version) FROM lanes")
-_SERIES = text(
+_VERSION = Hot("SELECT max(catalogue_version) FROM lanes")
+_SERIES = Hot(
     "SELECT series_no, dims FROM series WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
 )
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
@@ -89,14 +90,14 @@ class Snapshot:
     def scheme_version(self) -> int:
         """Return the version of the scheme that is in force in this snapshot."""
         if self._version is None:
-            self._version = self.connection.scalar(_VERSION) or 0
+            self._version = _VERSION.scalar(self.connection, {}) or 0
         return self._version
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
         last_no, known = self._known.get((account_no, type_no), (0, _NO_SERIES))
         place = {"account_no": account_no, "type_no": type_no, "last_no": last_no}
-        fresh = {number: json.loads(dims) for number, dims in self.connection.execute(_SERIES, place)}
+        fresh = {number: json.loads(dims) for number, dims in _SERIES.rows(self.connection, place)}
         if not fresh:
             return known
         known = {**known, **fresh}
@@ -122,8 +123,8 @@ class Snapshot:
             if rest:
                 yield SumRows(wanted, self._folded(_sums_sql(*shape), parameters))
 
-    def _folded(self, statement: TextClause, parameters: Mapping[str, object]) -> list[list[int]]:
-        return from_json(self.connection.scalar(statement, parameters))
+    def _folded(self, statement: Hot, parameters: Mapping[str, object]) -> list[list[int]]:
+        return from_json(statement.scalar(self.connection, parameters))
 
     def marks(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
@@ -236,10 +237,10 @@ def _columns(slots: Sequence[int]) -> str:
     return "".join(f", sum(r.{name}) AS {name}" for name in _names(slots))
 
 
-def _fold_sums(window: str, group: str, slots: Sequence[int], source: str, *, sqlite: bool) -> TextClause:
+def _fold_sums(window: str, group: str, slots: Sequence[int], source: str, *, sqlite: bool) -> Hot:
     """Return the statement that adds up *source* (FROM, WHERE and GROUP BY) in rows of window, group, events, sums."""
     sums = f"SELECT {window} AS w, {group} AS grp, sum(r.events) AS events{_columns(slots)} {source}"
-    return text(fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
+    return Hot(fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
 
 
 def _once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
@@ -267,7 +268,7 @@ def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
 
 
 @lru_cache(maxsize=256)
-def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:  # noqa: FBT001 - a cache's key
+def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
     """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
     group = "g.group_no" if grouped else "0"
     groups = _once("groups", _GROUP, sqlite=sqlite)
@@ -282,7 +283,7 @@ def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:
 
 
 @lru_cache(maxsize=256)
-def _sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> TextClause:  # noqa: FBT001 - a cache's key
+def _sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
     """Return the sums of any segments by window."""
     group = "g.group_no" if grouped else "0"
     source = f"{_source('rollups', grouped=grouped, sqlite=sqlite)} AND r.part = :part GROUP BY 1, 2"
