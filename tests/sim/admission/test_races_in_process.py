@@ -67,7 +67,8 @@ def test_a_limit_that_is_lowered_and_raised_meanwhile(floor: Floor) -> None:
                 floor.allow("acme", credits_limit(60))
                 lowered.set()
             if number == 1 and place == 20:
-                lowered.wait()
+                lowered.wait()  # its next call is decided by the low limit, the one after that by the high one
+            if number == 1 and place == 21:
                 floor.allow("acme", credits_limit(2_000))
                 raised.set()
             begun_lowered, begun_raised = lowered.is_set(), raised.is_set()
