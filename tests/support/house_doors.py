@@ -18,7 +18,7 @@ DOORS: dict[str, frozenset[str]] = {
     "archive": frozenset({"core", "archive"}),
     "outside": frozenset({"core", "outside"}),
     "web": frozenset({"core", "flows", "web"}),
-    "house": frozenset({"core", "settings", "flows", "ledger", "archive", "outside", "web"}),
+    "house": frozenset({"house", "core", "settings", "flows", "ledger", "archive", "outside", "web"}),
     "cli": frozenset({"core", "flows", "settings", "house", "cli"}),
     "client": frozenset({"client"}),
     "__main__": frozenset({"cli"}),

@@ -3,19 +3,15 @@
 A house is opened once a process and closed once. On SQLite only one process may have it open: a lock file says so.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Self
 
-from tallybook.core.clock import Clock, FrozenClock, SystemClock
+from tallybook.core.clock import Clock, FrozenClock
 from tallybook.core.errors import StartRefused, Unavailable
-from tallybook.core.instant import parse_instant
 from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
@@ -30,6 +26,7 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
+from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
@@ -100,7 +97,7 @@ class House:
             StartRefused: If the ledger is in use, of a newer release, or the settings do not fit together.
             Unavailable: If the ledger cannot be reached.
         """
-        return cls(settings, clock or _clock(settings), log or make_log(settings.log_format), exclusive=exclusive)
+        return cls(settings, clock or clock_of(settings), log or make_log(settings.log_format), exclusive=exclusive)
 
     def _open(self, log: Log) -> None:
         settings = self.settings
@@ -143,19 +140,19 @@ class House:
         """Bring the ledger up to date, put plans and meters in force, and return where plans are kept."""
         settings = self.settings
         plans = LedgerPlans(self.ledger)
-        own_plans, plans_name = _own_text(settings.plans_file)
+        own_plans, plans_name = own_text(settings.plans_file)
         self.opened = open_books(
             lambda: migrate(self.ledger),
             plans,
-            _packaged("plans.toml"),
+            packaged_text("plans.toml"),
             self.clock,
             own=None if own_plans is None else PlanFile(own_plans, plans_name),
         )
-        own, own_name = _own_text(settings.catalogue_file)
+        own, own_name = own_text(settings.catalogue_file)
         self.metering = Metering(
             Schemes(self.ledger, lanes_count=LANES),
             self.clock,
-            builtin=_packaged("catalogue.toml"),
+            builtin=packaged_text("catalogue.toml"),
             own=own,
             own_name=own_name,
         )
@@ -173,7 +170,7 @@ class House:
                 ) from None
             url = sqlite_url(settings.data_dir)
             if self._exclusive:
-                self._closing.callback(os.close, _lock(settings.data_dir))
+                self._closing.callback(os.close, lock_directory(settings.data_dir))
         ledger = Ledger(url)
         self._closing.callback(ledger.close)
         return ledger
@@ -299,25 +296,6 @@ class House:
             return 0
 
 
-def _clock(settings: Settings) -> Clock:
-    if not settings.test_clock_start:
-        return SystemClock()
-    return FrozenClock(parse_instant(settings.test_clock_start, "test_clock_start")[0])
-
-
-def _packaged(name: str) -> str:
-    return files("tallybook").joinpath("data", name).read_text(encoding="utf-8")
-
-
-def _own_text(file: Path | None) -> tuple[str | None, str]:
-    if file is None:
-        return None, ""
-    try:
-        return file.read_text(encoding="utf-8"), str(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartRefused(f"{file}: {error}") from None
-
-
 def _limited(surface: Surface, settings: Settings) -> Surface:
     if surface.requests_per_minute_max is None:
         return surface
@@ -329,16 +307,3 @@ def _check_hosts(settings: Settings, names: set[str]) -> None:
         if dialect not in names:
             known = ", ".join(sorted(names)) or "none"
             raise StartRefused(f"dialect_hosts: {host} names the dialect {dialect!r}; there are: {known}")
-
-
-def _lock(data_dir: Path) -> int:
-    """Take the data directory for this process; the lock goes with the descriptor, also when the process is killed."""
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StartRefused(
-            f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url"
-        ) from None
-    return descriptor
