@@ -1,0 +1,5 @@
+"""All types of messages there are: what filters may name, and what the OpenAPI document describes."""
+
+from tallybook.core.message import OWN_TYPES
+
+MESSAGE_TYPES = (*OWN_TYPES,)
