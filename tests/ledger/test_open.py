@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InternalError
 
 from tallybook.core.errors import StartRefused, Unavailable
-from tallybook.ledger import open as opening
+from tallybook.ledger import readers
 from tallybook.ledger.open import READERS_MAX, SQLITE_FLOOR, Ledger, check_sqlite, sqlite_url
 
 COUNT = text("SELECT count(*) FROM ledger_info WHERE key LIKE 'test%'")
@@ -134,7 +134,7 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
 
 def test_a_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When all connections are lent the refusal is ours, not the driver's."""
-    monkeypatch.setattr(opening, "POOL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(readers, "LEND_TIMEOUT_S", 0.05)
     ledger = Ledger(sqlite_url(tmp_path))
     held = [ledger.reading() for _ in range(READERS_MAX)]
     for one in held:
@@ -150,7 +150,6 @@ def test_a_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_writer_that_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another process holds the file: unavailable, and fine once it lets go."""
-    monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 20)
     ours, theirs = Ledger(sqlite_url(tmp_path)), Ledger(sqlite_url(tmp_path))
     with theirs.writing() as connection:
         connection.execute(text("CREATE TABLE t (x INTEGER)"))

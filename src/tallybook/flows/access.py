@@ -51,6 +51,16 @@ class Access:
         self._revocations = 0
         self._lock = threading.Lock()
 
+    def remembered(self, token: str) -> Caller | None:
+        """Return who holds *token* if that is known without asking the store, None otherwise; never waits.
+
+        Raises:
+            Unauthenticated: If the token cannot be a key.
+        """
+        if not is_plausible(token):
+            raise Unauthenticated("the key is not known")
+        return self._remembered(token_hash(token))
+
     def authenticate(self, token: str) -> Caller:
         """Return who holds *token*.
 
@@ -62,13 +72,10 @@ class Access:
         if not is_plausible(token):
             raise Unauthenticated("the key is not known")
         hashed = token_hash(token)
-        if hashed in self._lent:
-            return self._lent[hashed]
-        now_s = self._elapsed_s()
-        found = self._found.get(hashed)
-        if found is not None and now_s < found.until_s:
-            return found.caller
-        before = self._revocations
+        known = self._remembered(hashed)
+        if known is not None:
+            return known
+        now_s, before = self._elapsed_s(), self._revocations
         key = self._store.find(hashed)
         if key is None or key.revoked_us is not None:
             raise Unauthenticated("the key is not known")
@@ -77,6 +84,12 @@ class Access:
             if before == self._revocations:
                 self._remember(hashed, _Found(caller, now_s + CACHE_S))
         return caller
+
+    def _remembered(self, hashed: str) -> Caller | None:
+        found = self._found.get(hashed)
+        if found is not None and self._elapsed_s() < found.until_s:
+            return found.caller
+        return self._lent.get(hashed)
 
     def _remember(self, hashed: str, found: _Found) -> None:
         if len(self._found) >= CACHED_MAX:

@@ -209,6 +209,7 @@ class House:
         web = WebSettings(
             body_bytes_max=settings.body_bytes_max,
             handler_threads_max=settings.handler_threads_max,
+            quick_threads=1 if self.ledger.is_sqlite else settings.handler_threads_max,
             requests_max=settings.requests_max,
             metrics_public=settings.metrics_public,
             dialect_hosts=settings.dialect_hosts,

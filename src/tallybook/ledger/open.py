@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.ledger.readers import SqliteReaders
 
 SQLITE_FLOOR = (3, 51, 3)
 READERS_MAX = 8
@@ -59,6 +60,7 @@ class Ledger:
         if self.is_sqlite:
             check_sqlite()
             self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
+            self._readers = SqliteReaders(self._reader, READERS_MAX)
             self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
         else:
             self._reader = self._writer = _postgres_engine(parsed.set(drivername="postgresql+psycopg"))
@@ -75,12 +77,14 @@ class Ledger:
         Raises:
             Unavailable: If the store cannot be reached.
         """
-        with _translated(), self._reader.connect() as connection:
+        with _translated():
             if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN")
-            else:
+                with self._readers.lend() as connection:
+                    yield connection
+                return
+            with self._reader.connect() as connection:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield connection
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -97,6 +101,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""
+        if self.is_sqlite:
+            self._readers.close()
         self._reader.dispose()
         self._writer.dispose()
 

@@ -7,7 +7,6 @@ Every answer leaves through here, with a request id, a log line and a metric. Wh
 import re
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -18,7 +17,7 @@ from tallybook.core.ids import new_id
 from tallybook.web.endpoint import Refusal, Reply, Surface
 from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed, RateLimited
 from tallybook.web.observe import Observer, RequestLine
-from tallybook.web.pipeline import Pipeline, Request, Trace
+from tallybook.web.pipeline import Crews, Pipeline, Request, Trace
 from tallybook.web.problem import faults_of, status_of
 from tallybook.web.reference import STYLE_PATH
 from tallybook.web.rooms import Rooms, WebSettings
@@ -56,12 +55,12 @@ class App:
         self._observer = observer
         self._requests_max = settings.requests_max
         self._running = 0
-        self._executor = ThreadPoolExecutor(settings.handler_threads_max, thread_name_prefix="handler")
+        self._crews = Crews(quick_threads=settings.quick_threads, common_threads=settings.handler_threads_max)
         desks = [
             _Desk(
                 surface,
                 Router(surface.endpoints),
-                Pipeline(surface, rooms, self._executor, body_bytes_max=settings.body_bytes_max),
+                Pipeline(surface, rooms, self._crews, body_bytes_max=settings.body_bytes_max),
             )
             for surface in surfaces
         ]
@@ -77,7 +76,7 @@ class App:
 
     def close(self) -> None:
         """End the worker threads, after what they are doing."""
-        self._executor.shutdown(wait=True)
+        self._crews.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request."""

@@ -10,11 +10,9 @@ from starlette.datastructures import Headers
 from tallybook.core.errors import NotFound, Unauthenticated
 from tallybook.core.ids import ID_BYTES_MAX, AccountId
 from tallybook.core.key import Caller
-from tallybook.core.plan import Account
 from tallybook.web.endpoint import ACCOUNT_HEADER, AccountOf, Endpoint
 from tallybook.web.errors import AccountHeaderMissing, KeyInQuery, OperatorRequired
 from tallybook.web.query import Pairs
-from tallybook.web.rooms import Rooms
 
 KEY_HEADER = "X-API-Key"
 KEY_PARAMETERS = frozenset(
@@ -70,30 +68,25 @@ def token_of(headers: Headers) -> str:
     return tokens.pop()
 
 
-def authorise(rooms: Rooms, endpoint: Endpoint, headers: Headers) -> Caller:
-    """Return who asks, if the key may use *endpoint*.
+def check_caller(endpoint: Endpoint, caller: Caller) -> Caller:
+    """Return *caller* if the key may use *endpoint*.
 
     Raises:
-        Unauthenticated: No key, or none that we know.
         Forbidden: A known key without the endpoint's scope.
         OperatorRequired: An account's key where only the operator's will do.
     """
-    if endpoint.scope is None:
-        return ANONYMOUS
-    caller = rooms.access.authenticate(token_of(headers))
+    assert endpoint.scope is not None  # or nobody would have been asked who they are
     caller.require(endpoint.scope)
     if endpoint.operator_only and not caller.is_operator:
         raise OperatorRequired("only an operator's key may do this")
     return caller
 
 
-def account_of(
-    rooms: Rooms, endpoint: Endpoint, caller: Caller, path: Mapping[str, str], headers: Headers
-) -> Account | None:
-    """Return the account that the request is about, as the endpoint says.
+def account_meant(endpoint: Endpoint, caller: Caller, path: Mapping[str, str], headers: Headers) -> AccountId | None:
+    """Return the id of the account that the request is about, as the endpoint says; None where it is about none.
 
     Raises:
-        AccountUnknown: If there is none, or it is not the caller's to see: the two are answered alike.
+        NotFound: If the caller may not see it, as if it did not exist.
         AccountHeaderMissing: If an operator's key does not say which.
     """
     if endpoint.account is AccountOf.NOBODY:
@@ -109,7 +102,7 @@ def account_of(
             )
     if (caller.account_id is not None and wanted != caller.account_id) or not _is_possible(wanted):
         raise account_unknown()
-    return rooms.accounts.get(AccountId(wanted))
+    return AccountId(wanted)
 
 
 def account_unknown() -> NotFound:

@@ -125,6 +125,7 @@ class Endpoint:
         answer: The type the handler returns, None for an empty 204.
         operator_only: Whether an account's key is refused whatever its scopes.
         idempotent: Whether it honours the header Idempotency-Key.
+        is_quick: Whether its work is always small, so that it need not wait behind what is not.
         errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
             little.
         example: An answer as it may look; *query_example* and *body_example* lead to it.
@@ -143,6 +144,7 @@ class Endpoint:
     account: AccountOf = AccountOf.NOBODY
     operator_only: bool = False
     idempotent: bool = False
+    is_quick: bool = False
     status: int = 200
     errors: Sequence[type[TallybookError] | TallybookError] = ()
     description: str = ""

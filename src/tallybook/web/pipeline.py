@@ -1,21 +1,21 @@
-"""From a matched endpoint to its answer: key, scope, account, query, body, handler, in that order.
+"""From a matched endpoint to its answer: key, scope, query, body, account, handler, in that order.
 
-Nothing of a request is looked at before its key is known, and nothing runs before all of it is read.
+Nothing of a request is looked at before its key is known, and nothing runs before all of it is read. What needs no
+store is done on the event loop; the rest is one piece of work for a crew of threads.
 """
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from tallybook.core.event import decode_json
+from tallybook.core.ids import AccountId
 from tallybook.core.key import Caller
-from tallybook.web.auth import account_of, authorise, refuse_key_in_query
+from tallybook.web.auth import ANONYMOUS, account_meant, check_caller, refuse_key_in_query, token_of
+from tallybook.web.crew import Crew
 from tallybook.web.endpoint import Ask, Endpoint, JsonBody, Pending, RawBody, Reply, Surface, to_json
 from tallybook.web.errors import RateLimited
 from tallybook.web.query import Pairs, read_query, split_query
@@ -23,8 +23,6 @@ from tallybook.web.ratelimit import Allowance, RateLimiter
 from tallybook.web.rooms import Rooms
 from tallybook.web.router import Match
 from tallybook.web.wire import decode_body, decode_struct, media_type, receive_body
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +46,34 @@ class Trace:
     allowance: Allowance | None = None
 
 
-class Pipeline:
-    """Runs the endpoints of one surface; handlers run in the threads of *executor*."""
+QUICK_AT_ONCE = 32
+"""Small requests that one thread takes together: enough to wake the event loop seldom, few enough to wait for."""
 
-    def __init__(self, surface: Surface, rooms: Rooms, executor: Executor, *, body_bytes_max: int) -> None:
+
+class Crews:
+    """Who does the work: *quick* what takes well below a millisecond, *common* everything else.
+
+    Small requests would otherwise wait behind large ones; and the fewer threads want the interpreter's lock for them,
+    the less of it is spent on passing it around.
+    """
+
+    def __init__(self, *, quick_threads: int, common_threads: int) -> None:
+        self.quick = Crew(quick_threads, "quick", at_once=QUICK_AT_ONCE)
+        self.common = Crew(common_threads, "handler")
+
+    def close(self) -> None:
+        """End the threads, after what they are doing."""
+        self.quick.close()
+        self.common.close()
+
+
+class Pipeline:
+    """Runs the endpoints of one surface."""
+
+    def __init__(self, surface: Surface, rooms: Rooms, crews: Crews, *, body_bytes_max: int) -> None:
         self._surface = surface
         self._rooms = rooms
-        self._executor = executor
+        self._crews = crews
         self._body_bytes_max = body_bytes_max
         limit = surface.requests_per_minute_max
         self._limiter = None if limit is None else RateLimiter(limit)
@@ -72,29 +91,31 @@ class Pipeline:
             ClientGone: If nobody waits for the answer any more.
         """
         endpoint = match.endpoint
-        if endpoint.body is None:
-            answer = await self._in_thread(lambda: self._call(match, request, trace, None))
-        else:
-            caller = await self._in_thread(lambda: self._admit(match, request, trace))
-            raw = await receive_body(request.receive, request.headers, self._body_bytes_max)
-            answer = await self._in_thread(lambda: self._call_with(match, request, caller, raw))
-        if isinstance(answer, Pending):
-            answer = answer.then(await asyncio.wrap_future(answer.future))
-        return _reply(endpoint, answer)
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-    def _admit(self, match: Match, request: Request, trace: Trace) -> Ask[Any, Any]:
-        """Return the ask without its body, or refuse."""
-        endpoint, pairs = match.endpoint, _pairs(self._surface, request.query)
-        now_us = self._rooms.clock.now_us()
-        caller = authorise(self._rooms, endpoint, request.headers)
+        pairs, now_us = _pairs(self._surface, request.query), self._rooms.clock.now_us()
+        caller = await self._caller(endpoint, request)
         self._count(caller, now_us, trace)
         trace.key_id = caller.key_id
-        found = account_of(self._rooms, endpoint, caller, match.path, request.headers)
+        account_id = account_meant(endpoint, caller, match.path, request.headers)
         query = None if endpoint.query is None else read_query(endpoint.query, pairs)
-        return Ask(self._rooms, caller, query, None, match.path, now_us, request.request_id, found)
+        ask: Ask[Any, Any] = Ask(self._rooms, caller, query, None, match.path, now_us, request.request_id)
+        raw = None
+        if endpoint.body is not None:
+            raw = await receive_body(request.receive, request.headers, self._body_bytes_max)
+        crew = self._crews.quick if endpoint.is_quick else self._crews.common
+        answer = await crew.run(lambda: self._call(endpoint, ask, account_id, raw, request.headers))
+        if isinstance(answer, Pending):
+            answer = answer.then(await crew.outcome(answer.future))
+        return _reply(endpoint, answer)
+
+    async def _caller(self, endpoint: Endpoint, request: Request) -> Caller:
+        """Return who asks, if they may; a key that was seen a moment ago needs no thread."""
+        if endpoint.scope is None:
+            return ANONYMOUS
+        token, access = token_of(request.headers), self._rooms.access
+        caller = access.remembered(token)
+        if caller is None:
+            caller = await self._crews.quick.run(lambda: access.authenticate(token))
+        return check_caller(endpoint, caller)
 
     def _count(self, caller: Caller, now_us: int, trace: Trace) -> None:
         if self._limiter is None:
@@ -104,21 +125,23 @@ class Pipeline:
             wait_s = trace.allowance.retry_after_s
             raise RateLimited(f"too many requests in this minute; try again in {wait_s} s", retry_after_s=wait_s)
 
-    def _call(self, match: Match, request: Request, trace: Trace, body: object) -> object:
-        return _encoded(match.endpoint.handler(replace(self._admit(match, request, trace), body=body)))
+    def _call(
+        self, endpoint: Endpoint, ask: Ask[Any, Any], account_id: AccountId | None, raw: bytes | None, headers: Headers
+    ) -> object:
+        """Look the account up, decode the body, run the handler."""
+        account = None if account_id is None else self._rooms.accounts.get(account_id)
+        body = None if raw is None else self._body(endpoint, raw, headers)
+        return _encoded(endpoint.handler(replace(ask, found=account, body=body)))
 
-    def _call_with(self, match: Match, request: Request, ask: Ask[Any, Any], raw: bytes) -> object:
-        endpoint = match.endpoint
-        decoded = decode_body(raw, request.headers, self._body_bytes_max)
+    def _body(self, endpoint: Endpoint, raw: bytes, headers: Headers) -> object:
+        decoded = decode_body(raw, headers, self._body_bytes_max)
         if endpoint.body is RawBody:
-            body: object = RawBody(decoded, request.headers)
-        elif endpoint.body is JsonBody:
-            media_type(request.headers, endpoint.body_media)
-            body = JsonBody(decode_json(decoded))
-        else:
-            assert endpoint.body is not None  # or there would be nothing to call it with
-            body = decode_struct(decoded, request.headers, endpoint.body)
-        return _encoded(endpoint.handler(replace(ask, body=body)))
+            return RawBody(decoded, headers)
+        if endpoint.body is JsonBody:
+            media_type(headers, endpoint.body_media)
+            return JsonBody(decode_json(decoded))
+        assert endpoint.body is not None  # or nothing would have been received
+        return decode_struct(decoded, headers, endpoint.body)
 
 
 def _pairs(surface: Surface, query: bytes) -> Pairs:

@@ -64,11 +64,14 @@ class WebSettings:
     """What of the settings concerns the web edge.
 
     Attributes:
+        quick_threads: Threads for small requests; one where a store answers in microseconds, more where it is asked
+            over a network.
         dialect_hosts: Host name (lower case, without port) -> the dialect that stands at its bare root.
     """
 
     body_bytes_max: int = BODY_BYTES_MAX
     handler_threads_max: int = HANDLER_THREADS_MAX
+    quick_threads: int = 1
     requests_max: int = REQUESTS_MAX
     metrics_public: bool = False
     dialect_hosts: Mapping[str, str] = field(default_factory=lambda: _NO_HOSTS)

@@ -83,6 +83,7 @@ ENDPOINTS = (
         body=JsonBody,
         body_documented=ItemsSent,
         account=AccountOf.PATH,
+        is_quick=True,
         errors=(FieldInvalid("must be above 0", pointer="/items/0/quantity"), NotFound),
         description="Looks at every limit that the items count against, and holds nothing; to be sure, reserve.",
         body_example={"items": [{"limit": "messages", "quantity": "1"}]},

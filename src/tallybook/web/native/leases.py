@@ -142,6 +142,7 @@ ENDPOINTS = (
         body=RawBody,
         body_documented=LeaseSent,
         account=AccountOf.PATH,
+        is_quick=True,
         idempotent=True,
         status=201,
         errors=(
@@ -170,6 +171,7 @@ ENDPOINTS = (
         body=RawBody,
         body_documented=TokenSent,
         account=AccountOf.PATH,
+        is_quick=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused),
         body_example={"token": _TOKEN},
@@ -185,6 +187,7 @@ ENDPOINTS = (
         body=RawBody,
         body_documented=TokenSent,
         account=AccountOf.PATH,
+        is_quick=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused),
         description="Releasing what has ended is harmless; another token than the lease's frees nothing.",

@@ -1,0 +1,86 @@
+"""Connections of SQLite that only read: each is lent to one snapshot at a time, the one that was used last first.
+
+SQLAlchemy's own pool and transactions cost as much as the small questions that are asked ten thousand times a second.
+PostgreSQL is read through its pool, which notices when the server was restarted.
+"""
+
+from queue import Empty, LifoQueue
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from tallybook.core.errors import Unavailable
+
+LEND_TIMEOUT_S = 30.0
+
+
+class SqliteReaders:
+    """At most *most* connections of *engine*, opened when they are first needed and kept."""
+
+    def __init__(self, engine: Engine, most: int) -> None:
+        self._engine = engine
+        self._idle: LifoQueue[Connection | None] = LifoQueue()
+        for _ in range(most):
+            self._idle.put(None)
+
+    def lend(self) -> "_Lent":
+        """Return a snapshot, to be used as a context.
+
+        Entering it raises Unavailable if every connection is busy for LEND_TIMEOUT_S.
+        """
+        return _Lent(self._engine, self._idle)
+
+    def close(self) -> None:
+        """Close the connections that are not lent."""
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                return
+            if connection is not None:
+                connection.close()
+
+
+class _Lent:
+    """One snapshot on one connection; it goes back when the block ends, however it ends."""
+
+    __slots__ = ("_connection", "_driver", "_engine", "_idle")
+    _connection: Connection
+    _driver: Any
+
+    def __init__(self, engine: Engine, idle: "LifoQueue[Connection | None]") -> None:
+        self._engine = engine
+        self._idle = idle
+
+    def __enter__(self) -> Connection:
+        try:
+            connection = self._idle.get(timeout=LEND_TIMEOUT_S)
+        except Empty:
+            raise Unavailable("the ledger is busy just now", retry_after_s=1) from None
+        try:
+            connection = connection or self._engine.connect()
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            self._idle.put(None)
+            raise
+        self._connection, self._driver = connection, driver
+        return connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        back: Connection | None = None
+        try:
+            if self._connection.in_transaction():
+                self._connection.rollback()
+            else:
+                self._driver.rollback()
+            back = self._connection
+        finally:
+            if back is None:
+                self._connection.close()
+            self._idle.put(back)
