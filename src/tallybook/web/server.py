@@ -46,7 +46,7 @@ class Server:
         config = uvicorn.Config(
             app,
             http=BoundedProtocol,
-            loop="asyncio",
+            loop="auto",  # uvloop where there is one
             ws="none",
             lifespan="off",
             log_config=None,
