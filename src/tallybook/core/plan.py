@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from tallybook.core.card import read_price, write_price
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
 from tallybook.core.fields import Problems, errors_of, escape, read_list, read_name, read_object
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, AccountNo, check_text
 from tallybook.core.limit import Limit, read_limit, write_limit
-from tallybook.core.price import Price, read_price, write_price
+from tallybook.core.price import Price
 
 DEFAULT_PLAN = "default"
 """The plan of every account that nobody put on another."""
@@ -219,7 +220,8 @@ def _refuse_twice(keys: Iterable[Hashable], pointer: str, message: str, problems
 
 
 def _price_key(price: Price) -> Hashable:
-    return price.meter, price.resource, frozenset(price.filter.items())
+    subject = price.meter or price.resource
+    return price.meter, price.resource, frozenset(price.filter.items()), None if subject else (price.fee is None, price.label)
 
 
 def _read_text(value: object, pointer: str) -> str:

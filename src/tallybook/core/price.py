@@ -1,30 +1,95 @@
-"""Prices: what one unit of a meter costs, and which price speaks for an event.
+"""Prices: what usage of a meter, a thing or a whole period costs, and which price speaks for which usage.
 
-Prices are exact; what they make of quantities is rounded once, when it is shown.
+Prices are exact; what they make of quantities is rounded as docs/decisions/0014 says. How a rate makes a cost of a
+quantity is `rate`; reading prices from JSON is `card`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tallybook.core.errors import QuantityInvalid
-from tallybook.core.fields import NO_FILTER, Problems, read_filter, read_name, read_object
 from tallybook.core.limit import matches
-from tallybook.core.number import parse_nanos, to_text
+from tallybook.core.number import NANOS
+from tallybook.core.rate import Rate, charge, per_unit
+
+
+@dataclass(frozen=True, slots=True)
+class Increments:
+    """How the seconds of a call are rounded up: *first* at least, then by *next*; a call of none costs nothing."""
+
+    first: int
+    next: int
+
+    @property
+    def suffix(self) -> str:
+        """What the meter of rounded values is called after the plain one: ``60_60``."""
+        return f"{self.first}_{self.next}"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one unit of *meter* costs, for the events that *filter* (dimension -> value) matches.
+    """What usage costs, for the events that *filter* (dimension -> value) matches.
+
+    One of *meter*, *resource* and *fee* says what is priced; a price with none of them is the plan's minimum.
 
     Attributes:
-        unit_price: In nanos of the plan's currency: 2_500_000 is a quarter of a cent.
-        resource: Where there is no *meter*: the kind of thing of which each costs so much a billing period.
+        unit_price: In nanos of the plan's currency: 2_500_000 is a quarter of a cent. For each unit, unless *rate*
+            says more.
+        resource: The kind of thing of which each costs so much a billing period.
+        rate: Packages, tiers, or a price for so many units; None for *unit_price* each.
+        included: How much a billing period (in nanos) costs nothing.
+        per: A dimension whose values each have their own tiers and their own *included*.
+        minimum: What a billing period costs at least.
+        rounding: Of each call.
+        price_list: Name of the list that has a price for each model; *unit_price* and *rate* are for others.
+        fee: What a billing period costs, however much is used.
+        name: What it is called on an invoice.
+        multiplier: Of the list's prices, in nanos.
     """
 
     meter: str | None
     unit_price: int
     filter: Mapping[str, str] = field(default_factory=dict, hash=False)
     resource: str | None = None
+    rate: Rate | None = None
+    included: int = 0
+    per: str | None = None
+    minimum: int = 0
+    rounding: Increments | None = None
+    price_list: str | None = None
+    fee: int | None = None
+    name: str | None = None
+    multiplier: int = NANOS
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether usage costs *unit_price* a unit, wherever the period began: nothing else has to be known."""
+        return self.rate is None and not self.included and self.rounding is None and self.price_list is None
+
+    @property
+    def quantity_meter(self) -> str | None:
+        """The meter that is counted: that of the rounded values, where they are."""
+        if self.meter is None or self.rounding is None:
+            return self.meter
+        return rounded_meter(self.meter, self.rounding)
+
+    @property
+    def rule(self) -> Rate:
+        """The rate that speaks, without the list."""
+        return self.rate or per_unit(self.unit_price)
+
+    @property
+    def label(self) -> str:
+        """What it is called: its name, or what it prices."""
+        if self.name:
+            return self.name
+        subject = self.meter or self.resource or ("minimum" if self.fee is None else "fee")
+        told = ", ".join(f"{name} {value}" for name, value in sorted(self.filter.items()))
+        return f"{subject} ({told})" if told else subject
+
+
+def rounded_meter(meter: str, rounding: Increments) -> str:
+    """Return the name of the meter that adds up *meter*'s values, each rounded up first."""
+    return f"{meter}.{rounding.suffix}"
 
 
 def price_for(prices: Iterable[Price], meter: str, dimensions: Mapping[str, str]) -> Price | None:
@@ -47,42 +112,11 @@ def unit_price(prices: Iterable[Price], meter: str, dimensions: Mapping[str, str
     return 0 if found is None else found.unit_price
 
 
-def read_price(value: object, pointer: str) -> Price:
-    """Read one price: ``{"meter" or "resource", "unit_price", "filter"?}``.
-
-    Raises:
-        FieldInvalid: Telling all that is wrong, with pointers below *pointer*.
-    """
-    body, problems = read_object(value, pointer), Problems()
-    problems.only(body, {"meter", "resource", "unit_price", "filter"}, pointer, "a price")
-    resource = body.get("resource")
-    if resource is None:
-        subject = problems.take(read_name, body.get("meter"), f"{pointer}/meter", "")
-    else:
-        subject = problems.take(read_name, resource, f"{pointer}/resource", "")
-        if "meter" in body:
-            problems.add(f"{pointer}/meter", "cannot stand beside a resource")
-    amount = problems.take(_read_amount, body.get("unit_price"), f"{pointer}/unit_price", 0)
-    wanted = problems.take(read_filter, body.get("filter"), f"{pointer}/filter", NO_FILTER)
-    problems.finish()
-    if resource is None:
-        return Price(subject, amount, wanted)
-    return Price(None, amount, wanted, subject)
+def billable(price: Price, quantity: int) -> int:
+    """Return what of *quantity* is charged: all beyond what is included."""
+    return max(0, quantity - price.included) if price.included else quantity
 
 
-def _read_amount(value: object, pointer: str) -> int:
-    if not isinstance(value, str):
-        raise QuantityInvalid('must be a decimal string such as "0.0025", so that it is exact', pointer=pointer)
-    nanos = parse_nanos(value, pointer)
-    if nanos < 0:
-        raise QuantityInvalid("must not be negative", pointer=pointer)
-    return nanos
-
-
-def write_price(price: Price) -> dict[str, object]:
-    """Return the price as JSON that `read_price` reads back."""
-    subject = {"resource": price.resource} if price.meter is None else {"meter": price.meter}
-    body: dict[str, object] = {**subject, "unit_price": to_text(price.unit_price)}
-    if price.filter:
-        body["filter"] = dict(price.filter)
-    return body
+def cost_of(price: Price, quantity: int, rule: Rate | None = None) -> int:
+    """Return what *quantity* of one billing period costs in nanos, rounded once; *rule* is that of a list."""
+    return charge(rule or price.rule, billable(price, quantity))
