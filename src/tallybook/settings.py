@@ -4,6 +4,7 @@ A key that nothing reads is an error that names the nearest one. Each key is exp
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ ENVIRONMENT_OTHERS = frozenset({"CONFIG", "KEY", "URL"})
 
 LOG_FORMATS = ("auto", "json", "console")
 MIB = 1024 * 1024
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 _NO_HOSTS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -45,6 +47,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or "\x00" in value:
         raise ValueError("must be a string")
     return value
+
+
+def _url(value: object) -> str:
+    text = _text(value)
+    if text and not _PUBLIC_URL.fullmatch(text):
+        raise ValueError("must look like https://usage.example.com, without a slash at its end")
+    return text
 
 
 def _log_format(value: object) -> str:
@@ -112,6 +121,10 @@ class Settings:
     drain_timeout_s: int = 10
     disk_free_bytes_min: int = 64 * MIB
     test_clock_start: str = ""
+    public_url: str = ""
+    brand_name: str = "Tallybook"
+    brand_color: str = ""
+    brand_logo_file: Path | None = None
 
 
 _READERS: Mapping[str, Callable[[object], object]] = {
@@ -136,6 +149,10 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "drain_timeout_s": _integer(1, 600),
     "disk_free_bytes_min": _integer(0, 2**60),
     "test_clock_start": _instant,
+    "public_url": _url,
+    "brand_name": _text,
+    "brand_color": _text,
+    "brand_logo_file": _file,
 }
 
 

@@ -26,6 +26,7 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
+from tallybook.house.dashboard import open_dashboard, open_sessions
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
@@ -112,6 +113,7 @@ class House:
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
+        self.sessions, self._ended_sessions = open_sessions(self.ledger, self.access, self.clock)
         writers = [
             Committer(
                 self.ledger,
@@ -189,6 +191,7 @@ class House:
                 Job("leases", ends.step),
                 Job("suspensions", suspensions.step),
                 Job("prune", prune.step, every=PRUNE_EVERY),
+                self._ended_sessions,
             ]
         )
         self._closing.callback(self.sweeper.close)
@@ -201,6 +204,7 @@ class House:
             test_clock=isinstance(self.clock, FrozenClock),
         )
         surfaces = [with_documents(_limited(surface, settings)) for surface in (native, *DIALECTS)]
+        surfaces.append(open_dashboard(settings))
         _check_hosts(settings, {surface.name for surface in DIALECTS})
         self.observer.gauge(
             "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
@@ -223,6 +227,7 @@ class House:
             ingest=self.ingest,
             measure=self.measure,
             access=self.access,
+            sessions=self.sessions,
             accounts=self.accounts,
             limits=self.limits,
             leases=self.leases,

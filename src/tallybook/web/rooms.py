@@ -15,6 +15,7 @@ from tallybook.flows.inventory import Inventory
 from tallybook.flows.lease import Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
+from tallybook.flows.session import Sessions
 from tallybook.flows.subscribe import Accounts
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -47,6 +48,7 @@ class Rooms:
     ingest: Ingest
     measure: Measure
     access: Access
+    sessions: Sessions
     accounts: Accounts
     limits: Limits
     leases: Leases

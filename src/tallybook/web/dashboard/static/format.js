@@ -1,0 +1,59 @@
+// Numbers and times as the reader writes them. Only showing: what adds up was added up on the server, exactly.
+
+const PLACES_MAX = 9;
+const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: PLACES_MAX });
+const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const UTC = { timeZone: "UTC" };
+const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", ...UTC });
+const longDays = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", ...UTC });
+const instants = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const STEPS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
+
+/** A decimal string or a number, every digit of it. */
+export const number = (value) => numbers.format(value);
+
+/** The same in few characters, for axes. */
+export const compact = (value) => short.format(value);
+
+/** A date such as 2026-03-01, without its year. */
+export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+
+/** A date with its year. */
+export const longDay = (text) => longDays.format(new Date(`${text}T00:00:00Z`));
+
+/** A span of days, both ends in it. */
+export const daySpan = (first, last) =>
+  longDays.formatRange(new Date(`${first}T00:00:00Z`), new Date(`${last}T00:00:00Z`));
+
+/** The time of day by the reader's clock. */
+export const timeOfDay = (date) => clock.format(date);
+
+/** Seconds as minutes and seconds, m:ss. */
+export function minutesAndSeconds(seconds) {
+  const whole = Math.round(Number(seconds));
+  return `${number(Math.floor(whole / 60))}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** How far away an instant is: in 3 days, 5 minutes ago. */
+export function away(date, now = Date.now()) {
+  const seconds = Math.round((date.getTime() - now) / 1000);
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? STEPS.at(-1);
+  return relative.format(Math.trunc(seconds / size), unit);
+}
+
+/** Write every number and time below *root* the reader's way. */
+export function localise(root) {
+  for (const node of root.querySelectorAll("data.n")) node.textContent = number(node.value || node.getAttribute("value"));
+  for (const node of root.querySelectorAll("time[datetime]")) {
+    const text = node.getAttribute("datetime");
+    const date = new Date(text);
+    if (Number.isNaN(date.getTime())) continue;
+    const style = node.dataset.style;
+    if (style === "day") node.textContent = longDay(text.slice(0, 10));
+    else node.textContent = style === "away" ? away(date) : instants.format(date);
+    node.title = exactly.format(date);
+  }
+}

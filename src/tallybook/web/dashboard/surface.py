@@ -1,0 +1,61 @@
+"""The dashboard as a surface: all its pages as one table, and how it says no to those who are not logged in."""
+
+from urllib.parse import quote
+
+from tallybook.core.errors import NotFound
+from tallybook.web.dashboard import accounts, usage
+from tallybook.web.dashboard.assets import Assets
+from tallybook.web.dashboard.brand import Brand
+from tallybook.web.dashboard.entry import entry_endpoints
+from tallybook.web.dashboard.page import API_PREFIX, LoginNeeded, endpoint_of, redirect
+from tallybook.web.dashboard.render import PREFIX, Look, Templates
+from tallybook.web.dashboard.wording import wording_of
+from tallybook.web.endpoint import Ask, Endpoint, RawBody, Refusal, Reply, Surface
+from tallybook.web.problem import refuse_as_problem
+
+PAGES = (
+    *accounts.PAGES,
+    *usage.PAGES,
+)
+"""Every page and every thing that can be done on one."""
+
+
+def dashboard_surface(brand: Brand) -> Surface:
+    """Return the surface."""
+    assets = Assets(brand)
+    templates = Templates(brand, assets)
+
+    def refuse(refusal: Refusal) -> Reply:
+        return _refuse(templates, refusal)
+
+    def static(ask: Ask[None, RawBody]) -> Reply:
+        found = assets.reply(ask.path["name"], ask.body.headers.get("accept-encoding", ""))
+        if found is None:
+            raise NotFound("there is no such file")
+        return found
+
+    return Surface(
+        name="dashboard",
+        prefix=PREFIX,
+        title="Dashboard",
+        refuse=refuse,
+        key_in_query_refused=True,
+        endpoints=(
+            Endpoint("GET", "/static/{version}/{name}", static, None, "static", body=RawBody),
+            *entry_endpoints(templates),
+            *(endpoint_of(page, templates) for page in PAGES),
+        ),
+    )
+
+
+def _refuse(templates: Templates, refusal: Refusal) -> Reply:
+    """Lead to the login, or say what is wrong: to a script as a problem, to people as a page."""
+    if refusal.path.startswith(API_PREFIX):
+        told = refuse_as_problem(refusal)
+        return Reply(401, told.body, told.media) if isinstance(refusal.error, LoginNeeded) else told
+    if isinstance(refusal.error, LoginNeeded):
+        return redirect(f"{PREFIX}/login?next={quote(refusal.path, safe='')}")
+    wording = wording_of(refusal.error)
+    return templates.reply(
+        "alone.html", Look(), status=refusal.status, wording=wording, error=refusal.error, request_id=refusal.request_id
+    )
