@@ -9,6 +9,7 @@ from tallybook.core.fields import errors_of
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.plan import LIMITS_MAX, PRICES_MAX, Plan, find_plan, load_plans, read_plan, write_plan
 from tallybook.core.price import Price
+from tallybook.core.threshold import at
 
 LIMIT = {"name": "messages", "kind": "period", "meter": "messages", "quantity": "1"}
 PRICE = {"meter": "requests", "unit_price": "1"}
@@ -17,7 +18,7 @@ PRICE = {"meter": "requests", "unit_price": "1"}
 def test_an_empty_plan_has_no_limits_and_the_usual_rest() -> None:
     """Its title is its name, its tier the last word of it."""
     plan = read_plan("acme-pro", {})
-    assert Plan("acme-pro", 0, "acme-pro", "pro", "USD", (), (), (80, 95, 100)) == plan
+    assert Plan("acme-pro", 0, "acme-pro", "pro", "USD", (), (), at(80, 95, 100)) == plan
     assert "gold" == read_plan("gold", {}).tier
 
 
@@ -30,7 +31,7 @@ def test_a_plan_is_read_back_as_it_was_written(title: str, alerts: list[int], or
     """With its limits and prices in their order."""
     limits = tuple(Limit(f"l{n}", LimitKind.STOCK, quantity=n, resource="seat") for n in order)
     prices = tuple(Price("requests", n, {"api_id": str(n)}) for n in order)
-    plan = Plan("acme-pro", 7, title, "pro", "EUR", limits, prices, tuple(alerts))
+    plan = Plan("acme-pro", 7, title, "pro", "EUR", limits, prices, at(*alerts))
     assert plan == read_plan("acme-pro", write_plan(plan), version=7)
 
 
@@ -44,8 +45,8 @@ def test_a_plan_is_read_back_as_it_was_written(title: str, alerts: list[int], or
         ("acme", {"currency": "usd"}, ["/currency"]),
         ("acme", {"alerts": [95, 80]}, ["/alerts"]),
         ("acme", {"alerts": [80, 80]}, ["/alerts"]),
-        ("acme", {"alerts": [0]}, ["/alerts"]),
-        ("acme", {"alerts": [True]}, ["/alerts"]),
+        ("acme", {"alerts": [0]}, ["/alerts/0"]),
+        ("acme", {"alerts": [True]}, ["/alerts/0"]),
         ("acme", {"alerts": "80"}, ["/alerts"]),
         ("acme", {"alerts": list(range(1, 12))}, ["/alerts"]),
         ("acme", {"limits": [LIMIT, LIMIT]}, ["/limits/1"]),

@@ -43,10 +43,13 @@ CORE_ORDER = (
     "scheme",
     "resource",
     "limit",
+    "currency",
     "rate",
     "price",
     "card",
+    "pricelist",
     "view",
+    "threshold",
     "plan",
     "allowance",
     "arrears",
@@ -57,6 +60,7 @@ CORE_ORDER = (
     "message",
     "egress",
     "delivery",
+    "delivery_log",
     "bill",
     "alert",
     "message_types",
@@ -64,6 +68,7 @@ CORE_ORDER = (
     "intake",
     "standing",
     "desk",
+    "watch",
 )
 """A file of core imports only files that stand before it here."""
 

@@ -91,4 +91,4 @@ def test_all_that_is_wrong_with_a_body_is_told_at_once(shared):
 
     pointers = {error["pointer"] for error in answer.json()["errors"]}
     assert 422 == answer.status_code
-    assert {"/limits/0/colour", "/alerts"} <= pointers
+    assert {"/limits/0/colour", "/alerts/0"} <= pointers

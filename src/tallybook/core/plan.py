@@ -11,25 +11,26 @@ from enum import StrEnum
 from typing import TypeVar
 
 from tallybook.core.card import read_price, write_price
+from tallybook.core.currency import read_currency
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
-from tallybook.core.fields import Problems, errors_of, escape, read_list, read_name, read_object
+from tallybook.core.fields import Problems, errors_of, escape, read_name, read_object
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, AccountNo, check_text
 from tallybook.core.limit import Limit, read_limit, write_limit
 from tallybook.core.price import Price
+from tallybook.core.threshold import Threshold, at, read_thresholds, write_thresholds
 
 DEFAULT_PLAN = "default"
 """The plan of every account that nobody put on another."""
 LIMITS_MAX = 50
 PRICES_MAX = 1_000
-ALERTS_MAX = 10
-ALERT_PERCENT_MAX = 1_000
-DEFAULT_ALERTS = (80, 95, 100)
+DEFAULT_ALERTS = at(80, 95, 100)
 DEFAULT_CURRENCY = "USD"
 DEFAULT_ZONE = "UTC"
 DEFAULT_ANCHOR_DAY = 1
 ANCHOR_DAY_MAX = 31
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+"""What a stored version may say: the list of currencies changes, versions never do."""
 _SEPARATORS = re.compile(r"[._/: ]")
 _FIELDS = {"title", "tier", "currency", "limits", "prices", "alerts"}
 _T = TypeVar("_T")
@@ -49,7 +50,7 @@ class Plan:
 
     Attributes:
         tier: The word that a published API shows for it: ``pro`` of ``agentphone-pro``.
-        alerts: Percent of a limit at which somebody is told.
+        alerts: When somebody is told (see `threshold`).
     """
 
     name: str
@@ -59,7 +60,7 @@ class Plan:
     currency: str = DEFAULT_CURRENCY
     limits: tuple[Limit, ...] = ()
     prices: tuple[Price, ...] = ()
-    alerts: tuple[int, ...] = DEFAULT_ALERTS
+    alerts: tuple[Threshold, ...] = DEFAULT_ALERTS
 
     def limit(self, name: str) -> Limit | None:
         """Return the limit called *name*, None if the plan has none."""
@@ -159,10 +160,15 @@ def read_plan(name: str, value: object, *, version: int = 0, pointer: str = "") 
         version,
         problems.take(_read_text, body.get("title", name), f"{pointer}/title", name),
         problems.take(_read_text, body.get("tier", tier), f"{pointer}/tier", tier),
-        problems.take(_read_currency, body.get("currency", DEFAULT_CURRENCY), f"{pointer}/currency", DEFAULT_CURRENCY),
+        problems.take(
+            _read_stored_currency if version else read_currency,
+            body.get("currency", DEFAULT_CURRENCY),
+            f"{pointer}/currency",
+            DEFAULT_CURRENCY,
+        ),
         tuple(limit for limit in limits if limit is not None),
         tuple(price for price in prices if price is not None),
-        problems.take(_read_alerts, body.get("alerts", [*DEFAULT_ALERTS]), f"{pointer}/alerts", DEFAULT_ALERTS),
+        _read_alerts(body, pointer, problems),
     )
     problems.finish()
     return plan
@@ -176,7 +182,7 @@ def write_plan(plan: Plan) -> dict[str, object]:
         "currency": plan.currency,
         "limits": [write_limit(limit) for limit in plan.limits],
         "prices": [write_price(price) for price in plan.prices],
-        "alerts": list(plan.alerts),
+        "alerts": write_thresholds(plan.alerts),
     }
 
 
@@ -221,23 +227,25 @@ def _refuse_twice(keys: Iterable[Hashable], pointer: str, message: str, problems
 
 def _price_key(price: Price) -> Hashable:
     subject = price.meter or price.resource
-    return price.meter, price.resource, frozenset(price.filter.items()), None if subject else (price.fee is None, price.label)
+    return (
+        price.meter,
+        price.resource,
+        frozenset(price.filter.items()),
+        None if subject else (price.fee is None, price.label),
+    )
 
 
 def _read_text(value: object, pointer: str) -> str:
     return check_text(value, pointer, bytes_max=NAME_BYTES_MAX)
 
 
-def _read_currency(value: object, pointer: str) -> str:
+def _read_stored_currency(value: object, pointer: str) -> str:
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
         raise FieldInvalid("must be an ISO 4217 code such as USD", pointer=pointer)
     return value
 
 
-def _read_alerts(value: object, pointer: str) -> tuple[int, ...]:
-    items = read_list(value, pointer, length_max=ALERTS_MAX)
-    percents = [item for item in items if type(item) is int and 1 <= item <= ALERT_PERCENT_MAX]
-    if len(percents) < len(items) or sorted(set(percents)) != percents:
-        message = f"must be whole percents from 1 to {ALERT_PERCENT_MAX}, ascending, each once"
-        raise FieldInvalid(message, pointer=pointer)
-    return tuple(percents)
+def _read_alerts(body: Mapping[str, object], pointer: str, problems: Problems) -> tuple[Threshold, ...]:
+    if "alerts" not in body:
+        return DEFAULT_ALERTS
+    return problems.take(read_thresholds, body["alerts"], f"{pointer}/alerts", DEFAULT_ALERTS)
