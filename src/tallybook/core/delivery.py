@@ -149,7 +149,8 @@ class Claimed:
     Attributes:
         number: The delivery's number in the ledger.
         tries: Attempts made in this run of the schedule before this one.
-        created_us: When the message was handed to the destination; a replay counts as anew.
+        queued_us: When the message was handed to the destination, or asked to be sent again.
+        until_us: When the claim runs out.
     """
 
     number: int
@@ -157,7 +158,8 @@ class Claimed:
     destination: Destination
     message: Message
     tries: int
-    created_us: int
+    queued_us: int
+    until_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +210,66 @@ def _wait_us(tries: int, retry_after_s: int | None, luck: int) -> int:
     return max(wait_us, min(max(0, retry_after_s or 0), RETRY_AFTER_S_MAX) * US_PER_S)
 
 
+# --- what flows need of the ledger ------------------------------------------------------------------------------------
+
+
 class DeliveryQueue(Protocol):
-    """The outbox and what is due, shared by every process of a ledger."""
+    """The outbox and what is due, shared by every process of a ledger; all of it raises Unavailable."""
 
     def fan_out(self, now_us: int) -> int:
         """Turn waiting messages of the outbox into deliveries; return how many messages."""
         ...
 
-    def claim(self, now_us: int, rooms: Mapping[str, int], *, busy: Mapping[int, int]) -> Sequence[Claimed]:
-        """Take what is due and may be tried now."""
+    def claim(self, now_us: int, rooms: Mapping[str, int], *, room: int, total: int) -> Sequence[Claimed]:
+        """Take what is due: up to *rooms* of known destinations, *room* of others, *total* of all."""
+        ...
+
+    def give_back(self, claimed: Sequence[Claimed], now_us: int) -> None:
+        """Let others try what was claimed and not tried."""
         ...
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Write attempts and what follows from them, in one transaction."""
+        ...
+
+
+class DestinationStore(Protocol):
+    """Keeps destinations of all kinds."""
+
+    def get(self, destination_id: str, kind: str) -> Destination | None:
+        """Return a destination without its secrets, None if there is none of that kind."""
+        ...
+
+    def secrets_of(self, destination_id: str, now_us: int) -> tuple[Secret, ...]:
+        """Return the secrets that are valid, the newest first."""
+        ...
+
+    def page(
+        self, kind: str, account_id: AccountId | None, after: str, limit: int, *, operator_only: bool = False
+    ) -> Sequence[Destination]:
+        """Return up to *limit* destinations after the id *after*, of an account, the operator or everybody."""
+        ...
+
+    def put(self, destination: Destination) -> None:
+        """Keep a new destination with its secrets; raises NotFound, Conflict."""
+        ...
+
+    def change(self, destination_id: str, values: Mapping[str, object]) -> None:
+        """Change the address, patterns, options or description."""
+        ...
+
+    def enable(self, destination_id: str) -> None:
+        """Let messages go there again, as if nothing had failed."""
+        ...
+
+    def disable(self, destination_id: str, reason: Reason, now_us: int) -> None:
+        """Let nothing go there any more; what waited is given up, and can be replayed."""
+        ...
+
+    def delete(self, destination_id: str, now_us: int) -> None:
+        """Forget a destination with its secrets."""
+        ...
+
+    def rotate(self, destination_id: str, scheme: str, value: bytes, now_us: int, *, old_until_us: int) -> None:
+        """Add a secret; those that are valid now are so until *old_until_us* at most; raises Conflict."""
         ...

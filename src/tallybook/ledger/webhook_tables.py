@@ -21,8 +21,12 @@ destinations = Table(
     number("disabled_us", nullable=True),
     number("failing_since_us", nullable=True),
     UniqueConstraint("destination_id", name="destinations_by_id"),
+    sqlite_autoincrement=True,
 )
-"""Webhook endpoints, mailboxes, channels; *account_no* is null for the operator's. *patterns*, *options* are JSON."""
+"""Webhook endpoints, mailboxes, channels; *account_no* is null for the operator's. *patterns*, *options* are JSON.
+
+No number is given twice: what is left of a deleted destination must not become another's.
+"""
 
 destination_secrets = Table(
     "destination_secrets",
@@ -69,6 +73,7 @@ deliveries = Table(
     number("answer_status", nullable=True),
     UniqueConstraint("delivery_id", name="deliveries_by_id"),
     UniqueConstraint("message_id", "destination_no", name="deliveries_by_message"),
+    sqlite_autoincrement=True,
 )
 """One message for one destination.
 

@@ -32,6 +32,7 @@ def upgrade() -> None:
         number("failing_since_us", nullable=True),
         sa.PrimaryKeyConstraint("destination_no"),
         sa.UniqueConstraint("destination_id", name="destinations_by_id"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "destination_secrets",
@@ -74,6 +75,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("delivery_no"),
         sa.UniqueConstraint("delivery_id", name="deliveries_by_id"),
         sa.UniqueConstraint("message_id", "destination_no", name="deliveries_by_message"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "attempts",
