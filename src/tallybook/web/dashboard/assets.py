@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 from tallybook.web.dashboard.brand import Brand, stylesheet
 from tallybook.web.endpoint import Reply
@@ -107,7 +106,7 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def _sources() -> dict[str, bytes]:
-    ours: Traversable = files("tallybook.web.dashboard").joinpath("static")
+    ours = files("tallybook.web.dashboard").joinpath("static")
     found = {entry.name: entry.read_bytes() for entry in ours.iterdir() if entry.is_file() and "." in entry.name}
     found[CHART_NAME] = files(CHART_PACKAGE).joinpath(CHART_FILE).read_bytes()
     return found

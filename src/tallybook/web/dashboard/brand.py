@@ -1,4 +1,7 @@
-"""How an operator's dashboard presents itself: a name, a colour, a logo. Not for where they are set (see `settings`)."""
+"""How an operator's dashboard presents itself: a name, a colour, a logo.
+
+Not for where they are set (see `settings`).
+"""
 
 import re
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ def grouped(value: Decimal | int | str) -> str:
 def number(nanos: int | None, unit: str = "") -> Markup:
     """Return a quantity as an element that holds it exactly and shows it readably; a dash for none."""
     if nanos is None:
-        return Markup('<span class="soft">–</span>')
+        return Markup('<span class="soft">-</span>')
     exact = to_text(nanos)
     return _data(exact, grouped(exact), unit)
 
