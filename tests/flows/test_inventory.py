@@ -65,4 +65,4 @@ def test_words_by_hand_are_events_like_any_other(flows: Flows) -> None:
     flows.inventory.put(OPERATOR, account, "agent", "a")
     flows.inventory.release(OPERATOR, account, "agent", "a")
     with flows.ledger.reading() as connection:
-        assert 2 == connection.exec_driver_sql("SELECT count(*) FROM event_keys").scalar_one()
+        assert 2 == connection.exec_driver_sql("SELECT sum(events) FROM raw_batches").scalar_one()

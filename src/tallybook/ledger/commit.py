@@ -19,8 +19,9 @@ from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.desk import LaneDesk
+from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.rows import fold, from_json, to_json, unfold
+from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
@@ -42,6 +43,7 @@ class Committer:
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
         self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
+        self._identities: Identities = HeldIdentities(lane) if ledger.is_sqlite else DirectIdentities()
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
 
@@ -60,9 +62,11 @@ class Committer:
                     errand.run(self._desk(connection, group))
         except BaseException:
             self._numbers.forget_new()
+            self._identities.forget()
             self._accounts_found = {}
             raise
         self._numbers.keep_new()
+        self._identities.keep()
         self._keep_accounts()
         return verdicts
 
@@ -135,10 +139,7 @@ class Committer:
             for seq, item in enumerate(pending):
                 if item.event.account_id not in numbers:
                     verdicts[seq] = _UNKNOWN_ACCOUNT
-        parameters = {"rows": to_json(rows), "batch_no": batch_no}
-        if connection.execute(self._sql.claim, parameters).rowcount == len(rows):
-            return verdicts
-        for seq, digest in from_json(connection.scalar(self._sql.taken, parameters)):
+        for seq, digest in self._identities.claim(connection, rows, batch_no):
             same = pending[seq].event.digest == digest
             verdicts[seq] = _DUPLICATE if same else _CONFLICT
         return verdicts
@@ -203,25 +204,11 @@ class _Statements:
         def source(*columns: tuple[str, str]) -> str:
             return unfold("rows", columns, sqlite=sqlite)
 
-        keys = source(*[(n, _BIGINT) for n in ("account_no", "key_hi", "key_lo", "seq", "digest")])
         self.next_batch = text(
             "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane RETURNING last_batch_no"
         )
         lock = "" if sqlite else " FOR UPDATE"
         self.enter = text(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
-        self.claim = text(
-            "INSERT INTO event_keys (account_no, key_hi, key_lo, digest, batch_no, seq)"
-            f" SELECT account_no, key_hi, key_lo, digest, :batch_no, seq FROM ({keys}) s WHERE true"
-            " ORDER BY account_no, key_hi, key_lo, seq ON CONFLICT DO NOTHING"
-        )
-        self.taken = text(
-            fold(
-                ("s.seq", "k.digest"),
-                f"FROM ({keys}) s JOIN event_keys k ON k.account_no = s.account_no"
-                " AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo WHERE k.batch_no <> :batch_no OR k.seq <> s.seq",
-                sqlite=sqlite,
-            )
-        )
         names = source(
             ("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT)
         )

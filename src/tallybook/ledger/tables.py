@@ -135,6 +135,16 @@ event_keys = Table(
 )
 """The identity of every event ever accepted (128-bit hash of account, source and id), and where its bytes lie."""
 
+key_log = Table(
+    "key_log",
+    metadata,
+    number("lane", primary_key=True),
+    number("batch_no", primary_key=True),
+    words("keys"),
+    sqlite_with_rowid=False,
+)
+"""On SQLite: the identities that commits took and that have not all moved to `event_keys` yet (JSON)."""
+
 raw_batches = Table(
     "raw_batches",
     metadata,

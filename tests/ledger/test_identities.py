@@ -1,0 +1,106 @@
+"""Identities on SQLite: taken once, whether they are held, moving or moved, and whoever wrote them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy import text
+
+from tallybook.ledger.identities import HeldIdentities, Identity
+from tallybook.ledger.migrate import migrate
+from tallybook.ledger.open import Ledger, sqlite_url
+
+HELD_MAX, MOVED_MIN = 40, 7
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    ledger = Ledger(sqlite_url(tmp_path))
+    migrate(ledger)
+    yield ledger
+    ledger.close()
+
+
+class Taking:
+    """Claims in transactions of their own, batch by batch, as a lane does."""
+
+    def __init__(self, ledger: Ledger, *, batch_no: int = 0, lane: int = 0) -> None:
+        self.ledger = ledger
+        self.batch_no = batch_no
+        self._identities = HeldIdentities(lane, held_max=HELD_MAX, moved_min=MOVED_MIN)
+
+    def claim(self, keys: list[tuple[int, int, int]], *, fail: bool = False) -> dict[int, int]:
+        """Claim (account, key, digest); return place -> digest of those that were taken before."""
+        self.batch_no += 1
+        rows: list[Identity] = [(who, key, -key, seq, digest) for seq, (who, key, digest) in enumerate(keys)]
+        try:
+            with self.ledger.writing() as connection:
+                taken = self._identities.claim(connection, rows, self.batch_no)
+                if fail:
+                    raise ConnectionError
+        except ConnectionError:
+            self._identities.forget()
+            return {}
+        self._identities.keep()
+        return dict(taken)
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        with self.ledger.reading() as connection:
+            return int(connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_identity_is_taken_once_through_moves_failures_and_restarts(ledger: Ledger, seed: int) -> None:
+    """Against a plain dict: the first digest stays, whatever happens between."""
+    dice, taking, known = Random(seed), Taking(ledger), dict[tuple[int, int], int]()
+    for _ in range(120):
+        size = dice.choice((1, 3, 12))
+        keys = [(dice.randrange(1, 4), dice.randrange(-200, 200), dice.randrange(3)) for _ in range(size)]
+        fail = dice.random() < 0.2
+        expected, seen = {}, dict(known)
+        for seq, (who, key, digest) in enumerate(keys):
+            if (who, key) in seen:
+                expected[seq] = seen[who, key]
+            seen.setdefault((who, key), digest)
+        taken = taking.claim(keys, fail=fail)
+        if not fail:
+            assert expected == taken
+            known = seen
+        if dice.random() < 0.1:
+            taking = Taking(ledger, batch_no=taking.batch_no)
+    assert 0 < taking.count("event_keys") <= len(known)
+
+
+def test_what_is_held_and_its_log_stay_bounded(ledger: Ledger) -> None:
+    """After any number of batches the log is as long as what is held, and everything else has moved."""
+    taking = Taking(ledger)
+    for batch in range(60):
+        assert {} == taking.claim([(1, batch * 10 + place, 0) for place in range(10)])
+    moved = taking.count("event_keys")
+    assert 600 - 2 * HELD_MAX <= moved <= 600
+    assert taking.count("key_log") * 10 <= 3 * HELD_MAX
+
+
+def test_a_batch_that_another_process_wrote_is_seen(ledger: Ledger, tmp_path: Path) -> None:
+    """A command beside the server takes identities too; neither takes what the other has."""
+    other = Ledger(sqlite_url(tmp_path))
+    ours, theirs = Taking(ledger), Taking(other, batch_no=100)
+    ours.claim([(1, 1, 7)])
+    assert {0: 7} == theirs.claim([(1, 1, 9), (1, 2, 8)])
+    ours.batch_no = 200
+    assert {0: 7, 1: 8} == ours.claim([(1, 1, 9), (1, 2, 9), (1, 3, 5)])
+    other.close()
+
+
+def test_lanes_share_what_is_held(ledger: Ledger) -> None:
+    """Each lane keeps its own log, and no lane's moves lose what another holds."""
+    lanes = [Taking(ledger, lane=lane) for lane in range(2)]
+    for batch in range(20):
+        for lane, taking in enumerate(lanes):
+            assert {} == taking.claim([(lane + 1, batch * 5 + place, lane) for place in range(5)])
+    fresh = [Taking(ledger, lane=lane, batch_no=100) for lane in range(2)]
+    for lane, taking in enumerate(fresh):
+        assert dict.fromkeys(range(100), lane) == taking.claim([(lane + 1, key, 9) for key in range(100)])
