@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from tallybook.core.egress import Network, read_networks
 from tallybook.core.errors import RangeInvalid, StartRefused
 from tallybook.core.instant import parse_instant
 
@@ -106,6 +107,7 @@ class Settings:
     ledger_url: str = ""
     catalogue_file: Path | None = None
     plans_file: Path | None = None
+    llm_prices_file: Path | None = None
     accounts_auto_create: bool = True
     dialect_hosts: Mapping[str, str] = field(default_factory=lambda: _NO_HOSTS)
     metrics_public: bool = False
@@ -120,6 +122,12 @@ class Settings:
     drain_notice_s: int = 1
     drain_timeout_s: int = 10
     disk_free_bytes_min: int = 64 * MIB
+    egress_allow: tuple[Network, ...] = ()
+    secrets_key: str = field(default="", repr=False)
+    secrets_key_file: Path | None = None
+    deliveries_in_flight_max: int = 256
+    deliveries_per_endpoint_max: int = 8
+    delivery_log_days: int = 30
     test_clock_start: str = ""
     public_url: str = ""
     brand_name: str = "Tallybook"
@@ -134,6 +142,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "ledger_url": _text,
     "catalogue_file": _file,
     "plans_file": _file,
+    "llm_prices_file": _file,
     "accounts_auto_create": _flag,
     "dialect_hosts": _hosts,
     "metrics_public": _flag,
@@ -148,6 +157,12 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "drain_notice_s": _integer(0, 600),
     "drain_timeout_s": _integer(1, 600),
     "disk_free_bytes_min": _integer(0, 2**60),
+    "egress_allow": read_networks,
+    "secrets_key": _text,
+    "secrets_key_file": _file,
+    "deliveries_in_flight_max": _integer(1, 10_000),
+    "deliveries_per_endpoint_max": _integer(1, 64),
+    "delivery_log_days": _integer(1, 3_650),
     "test_clock_start": _instant,
     "public_url": _url,
     "brand_name": _text,

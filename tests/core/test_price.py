@@ -63,7 +63,7 @@ def test_among_equals_the_first_speaks() -> None:
         ({"meter": "m", "unit_price": 1}, ["/unit_price"], "invalid-amount"),
         ({"meter": "m", "unit_price": "-1"}, ["/unit_price"], "invalid-amount"),
         ({"meter": "m", "unit_price": "0.0000000001"}, ["/unit_price"], "invalid-amount"),
-        ({"meter": "m", "unit_price": "1", "per": "x"}, ["/per"], "invalid-field"),
+        ({"meter": "m", "unit_price": "1", "each": "x"}, ["/each"], "invalid-field"),
         ({"meter": "m", "unit_price": "1", "filter": {"a": []}}, ["/filter/a"], "invalid-field"),
         ({"meter": "m", "resource": "r", "unit_price": "1"}, ["/meter"], "invalid-field"),
     ],

@@ -62,6 +62,7 @@ CORE_ORDER = (
     "delivery",
     "delivery_log",
     "bill",
+    "reckon",
     "alert",
     "message_types",
     "ports",

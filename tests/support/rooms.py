@@ -7,9 +7,11 @@ from importlib.resources import files
 
 from tallybook.core.clock import FrozenClock
 from tallybook.core.key import SCOPES, Caller
+from tallybook.core.pricelist import load_price_list
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.billing import Billing, Suspensions
+from tallybook.flows.cost import Costs
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import Ingest
@@ -57,6 +59,7 @@ class Flows:
     inventory: Inventory
     ingest: Ingest
     measure: Measure
+    costs: Costs
     metering: Metering
     fill: Fill
 
@@ -109,6 +112,7 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
         inventory=Inventory(resources, ingest, limits, clock),
         ingest=ingest,
         measure=measure,
+        costs=Costs(usage, measure, accounts, {"llm": load_price_list("llm", packaged("llm_prices.toml"))}),
         metering=metering,
         fill=Fill(Fills(ledger, series_an_hour_max=SERIES_AN_HOUR_MAX), metering),
     )

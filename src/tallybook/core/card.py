@@ -18,7 +18,7 @@ INCREMENT_S_MAX = 3_600
 LISTED = frozenset({"input_tokens", "output_tokens", "cached_input_tokens"})
 """The meters that a list of models has prices for."""
 
-_SUBJECTS = ("meter", "resource", "fee")
+_SUBJECTS = ("resource", "meter", "fee")
 _MODELS = ("package", "graduated", "volume")
 _USAGE = {"unit_price", "units", "included", *_MODELS}
 _KNOWN: Mapping[str, set[str]] = {
@@ -106,7 +106,8 @@ def _read_rate(body: Mapping[str, object], pointer: str, problems: Problems, *, 
         size = problems.take(_read_size, body["units"], f"{pointer}/units", NANOS)
     if kind == "unit_price":
         return Rate(Model.UNIT, (Tier(None, problems.take(_read_amount, body[kind], place, 0)),), size)
-    tiers = problems.take(_read_tiers, body[kind], place, (Tier(None, 0),))
+    instead: tuple[Tier, ...] = (Tier(None, 0),)
+    tiers = problems.take(_read_tiers, body[kind], place, instead)
     return Rate(Model(kind), tiers, size)
 
 
@@ -130,8 +131,8 @@ def _read_tiers(value: object, pointer: str) -> tuple[Tier, ...]:
             continue
         last = number == len(tiers) - 1
         if last != (tier.upto is None):
-            message = "must be left out of the last tier, which is open" if last else "is missing: only the last is open"
-            problems.add(f"{pointer}/{number}/upto", message)
+            wrong = "must be left out of the last tier, which is open" if last else "is missing: only the last is open"
+            problems.add(f"{pointer}/{number}/upto", wrong)
         elif tier.upto is not None:
             if tier.upto <= reached:
                 problems.add(f"{pointer}/{number}/upto", "must be more than that of the tier before")
@@ -190,15 +191,13 @@ def _optional(
     """Return what *read* makes of the field, None where it is not there."""
     if body.get(name) is None:
         return None
-    return problems.take(read, body[name], f"{pointer}/{name}", None)  # type: ignore[arg-type]
+    return problems.take(read, body[name], f"{pointer}/{name}", None)
 
 
 def write_price(price: Price) -> dict[str, object]:
     """Return the price as JSON that `read_price` reads back."""
-    body: dict[str, object] = {}
-    for key, value in (("meter", price.meter), ("resource", price.resource), ("name", price.name)):
-        if value is not None:
-            body[key] = value
+    named = (("meter", price.meter), ("resource", price.resource), ("name", price.name))
+    body: dict[str, object] = {key: value for key, value in named if value is not None}
     if price.fee is not None:
         return {**body, "fee": to_text(price.fee)}
     if price.minimum:

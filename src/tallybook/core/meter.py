@@ -33,6 +33,18 @@ class Aggregation(StrEnum):
     UNIQUE = "unique"
 
 
+class Share(StrEnum):
+    """Which share of a money meter is meant.
+
+    ``all``: what events carry themselves, and the price of the others. ``carried``: only the former. ``uncarried``: how
+    many events do not carry an amount, so that a rate card can price them.
+    """
+
+    ALL = "all"
+    CARRIED = "carried"
+    UNCARRIED = "uncarried"
+
+
 class Operator(StrEnum):
     """How a condition compares a field of the event."""
 
@@ -88,12 +100,14 @@ class Question:
         windows: Ascending, disjoint spans; the answer has one value for each.
         group_by: Dimensions of the meter; empty for one group of everything.
         filters: Dimension -> accepted values.
+        share: Of a money meter.
     """
 
     meter: str
     windows: Sequence[Span]
     group_by: tuple[str, ...] = ()
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_FILTERS)
+    share: Share = Share.ALL
 
 
 @dataclass(frozen=True, slots=True)

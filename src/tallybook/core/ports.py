@@ -9,13 +9,14 @@ import msgspec
 
 from tallybook.core.aggregate import Reading
 from tallybook.core.allowance import OwnLimitSource
+from tallybook.core.errors import Unavailable
 from tallybook.core.event import Event, Outcome
 from tallybook.core.ids import AccountId, AccountNo
 from tallybook.core.key import Key
 from tallybook.core.limit import Limit
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account, Plan, Subscription
-from tallybook.core.resource import Resource, ResourceCount, ResourceWord
+from tallybook.core.resource import Life, Resource, ResourceCount, ResourceWord
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
 from tallybook.core.view import SumRows
@@ -172,6 +173,10 @@ class UsageSnapshot(Protocol):
         """Return how many things of each kind there are."""
         ...
 
+    def lives(self, account_no: int, kinds: Collection[str]) -> list[Life]:
+        """Return from when to when each thing of *kinds* existed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -181,6 +186,10 @@ class Place:
     type_no: int
     slots: tuple[int, ...] = ()
     place: int = 0
+
+
+class MetersChanged(Unavailable):
+    """Another process added a meter since the snapshot was opened; the next one will do."""
 
 
 class UsageStore(Protocol):

@@ -77,6 +77,22 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Life:
+    """From when to when one thing existed, with its attributes as they stand; *ended_us* is None while it does."""
+
+    kind: str
+    shared: bool
+    active: bool
+    begun_us: int
+    ended_us: int | None
+
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """The attributes as a price's filter names them."""
+        return {"shared": "true" if self.shared else "false", "active": "true" if self.active else "false"}
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceCount:
     """How many things of one kind there are.
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from tallybook.core.aggregate import Reading, value_of_max, value_of_min
-from tallybook.core.catalogue import UNMETERED
+from tallybook.core.catalogue import DIMENSIONS_MAX, UNMETERED
 from tallybook.core.errors import FieldInvalid, ParameterInvalid
 from tallybook.core.event import Event
-from tallybook.core.meter import GROUP_DIMENSIONS_MAX, Aggregation, Answer, Meter, Question
+from tallybook.core.meter import Aggregation, Answer, Meter, Question, Share
 from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.price import Price, unit_price
 from tallybook.core.scheme import Generation, Scheme
@@ -46,6 +46,7 @@ class View:
         self.question = question
         self.meter = meter
         self.generation = generation
+        self.priced_by = meter.priced_by if question.share is Share.ALL else None
         shape = generation.shape
         self.filters: dict[str, frozenset[str]] = {n: frozenset(v) for n, v in meter_filters(meter, shape).items()}
         for name, values in question.filters.items():
@@ -69,14 +70,14 @@ class View:
     @property
     def takes_all(self) -> bool:
         """Whether every series of the type counts, in one group at one price."""
-        return not (self.filters or self.question.group_by or self.meter.priced_by)
+        return not (self.filters or self.question.group_by or self.priced_by)
 
     @property
     def selection(self) -> object:
         """Equal for views that look at the same series in the same groups, so that one statement serves them."""
         kind = (self.meter.aggregation, self.place) if self.is_mark or self.is_unique else "sums"
         filters = frozenset(self.filters.items())
-        return self.generation.type_no, kind, self.question.group_by, filters, self.meter.priced_by
+        return self.generation.type_no, kind, self.question.group_by, filters, self.priced_by
 
     # --- series and groups --------------------------------------------------------------------------------------
 
@@ -96,7 +97,7 @@ class View:
 
     def _group_of(self, dims: Mapping[str, str], prices: Sequence[Price]) -> tuple[GroupKey, int]:
         key = tuple(dims.get(name) for name in self.question.group_by)
-        return key, 0 if self.meter.priced_by is None else unit_price(prices, self.meter.priced_by, dims)
+        return key, 0 if self.priced_by is None else unit_price(prices, self.priced_by, dims)
 
     def share_groups(self, other: "View") -> None:
         """Understand group numbers as *other* does, which looks at the same series."""
@@ -126,7 +127,10 @@ class View:
         if self.meter.aggregation is not Aggregation.SUM:
             counted = at[0] if at else _EVENTS_AT if not self.slots else None
             return lambda row, _: 0 if counted is None else row[counted] * NANOS
-        if self.meter.priced_by is not None:
+        if self.question.share is Share.UNCARRIED:
+            carrying = at[0] if at else None
+            return lambda row, _: (row[_EVENTS_AT] - (0 if carrying is None else row[carrying])) * NANOS
+        if self.priced_by is not None:
             carried = at[0] if at else None
             return lambda row, price: (
                 (row[_EVENTS_AT] - (0 if carried is None else row[carried])) * price + _sum(row, at)
@@ -183,9 +187,11 @@ class View:
 
     def value(self, sums: Sums, price: int) -> int:
         """Return the value in nanos of one row of sums; *price* is for events that do not carry the field."""
+        if self.question.share is Share.UNCARRIED:
+            return (sums.events - sums.slots[0][0]) * NANOS
         if self.meter.aggregation is Aggregation.SUM:
             total = sum(nanos for _, nanos in sums.slots)
-            if self.meter.priced_by is not None:
+            if self.priced_by is not None:
                 total += (sums.events - sums.slots[0][0]) * price
             return total
         return (sums.slots[0][0] if self.slots else sums.events) * NANOS
@@ -228,13 +234,15 @@ def make_view(scheme: Scheme, question: Question) -> View:
         Conflict: While the meter is being filled.
     """
     meter = scheme.catalogue.meter(question.meter)
-    if len(question.group_by) > GROUP_DIMENSIONS_MAX or len(set(question.group_by)) != len(question.group_by):
-        raise ParameterInvalid(f"must be at most {GROUP_DIMENSIONS_MAX} different dimensions", parameter="group_by")
+    generation = scheme.generation_of(meter)
+    dimensions = meter.dimensions if question.share is Share.ALL else generation.shape.dimensions
+    if len(question.group_by) > DIMENSIONS_MAX or len(set(question.group_by)) != len(question.group_by):
+        raise ParameterInvalid(f"must be at most {DIMENSIONS_MAX} different dimensions", parameter="group_by")
     for parameter, names in (("group_by", question.group_by), ("filter", question.filters)):
         for name in names:
-            if name not in meter.dimensions:
-                known = ", ".join(meter.dimensions) or "none"
+            if name not in dimensions:
+                known = ", ".join(dimensions) or "none"
                 raise ParameterInvalid(
                     f"{meter.name} has no dimension {name[:64]!r}; it has {known}", parameter=parameter
                 )
-    return View(question, meter, scheme.generation_of(meter))
+    return View(question, meter, generation)

@@ -6,22 +6,27 @@ one question is planned and added up is `core.view`.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from tallybook.core.errors import ParameterInvalid, Unavailable
+from tallybook.core.bill import Calendar, Card, parts_of
+from tallybook.core.catalogue import Catalogue
+from tallybook.core.errors import ParameterInvalid
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.key import Caller
-from tallybook.core.meter import Answer, Question
+from tallybook.core.meter import Answer, Question, Share
 from tallybook.core.plan import Account
-from tallybook.core.ports import Place, UsageSnapshot, UsageStore
+from tallybook.core.ports import MetersChanged, Place, UsageSnapshot, UsageStore
 from tallybook.core.price import Price
+from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.scheme import Scheme
 from tallybook.core.view import SumRows, Sums, View, make_view
 from tallybook.core.window import Cover, Segment, Span, cover
 
 RANKED_MAX = 1_000
+Epochs = Sequence[tuple[Span, Sequence[Price]]]
 _READER = Caller("measure", None, frozenset())
 
 
@@ -41,7 +46,7 @@ class SchemeSource(Protocol):
 class PriceSource(Protocol):
     """Which prices an account had when."""
 
-    def price_epochs(self, account: Account) -> Sequence[tuple[Span, Sequence[Price]]]:
+    def price_epochs(self, account: Account) -> Epochs:
         """Return the spans of the account's plans, ascending and tiling all time, with their prices."""
         ...
 
@@ -78,25 +83,56 @@ class Measure:
         """Answer *questions* as `ask` does, from a snapshot that is open already.
 
         Raises:
-            Unavailable: If a meter was added by another process a moment ago; the next snapshot will do.
+            MetersChanged: If a meter was added by another process a moment ago; the next snapshot will do.
         """
         scheme = self.scheme
         if snapshot.scheme_version() != scheme.version:
             self._schemes.refresh()
-            raise Unavailable("the meters were changed just now; ask again")
+            raise MetersChanged("the meters were changed just now; ask again")
         return self._answers(snapshot, scheme, account, questions)
 
     def _answers(
         self, snapshot: UsageSnapshot, scheme: Scheme, account: Account, questions: Sequence[Question]
     ) -> list[Answer]:
         """Read by *scheme*, which is in force in the snapshot: another might count in rollups that are gone by now."""
+        epochs = self._epochs(scheme, account, questions)
+        reckoned = {place: r for place, q in enumerate(questions) if (r := _reckoning(scheme, account, q, epochs))}
+        if reckoned:
+            return self._priced(snapshot, scheme, account, questions, reckoned)
         views = [make_view(scheme, question) for question in questions]
         covers: dict[int, Cover] = {}
-        tasks = [task for view in views for task in self._tasks(account, view, covers)]
+        tasks = [task for view in views for task in _tasks(view, epochs, covers)]
         reading = _Reading(snapshot, scheme, account)
         reading.add_rollups(tasks)
         reading.add_edges(tasks)
         return [view.answer() for view in views]
+
+    def _epochs(self, scheme: Scheme, account: Account, questions: Sequence[Question]) -> Epochs:
+        """Return the account's prices over time, if any of the questions is about money."""
+        meters = scheme.catalogue.meters
+        asked = any(q.share is Share.ALL and q.meter in meters and meters[q.meter].priced_by for q in questions)
+        return self._prices.price_epochs(account) if asked else ()
+
+    def _priced(
+        self,
+        snapshot: UsageSnapshot,
+        scheme: Scheme,
+        account: Account,
+        questions: Sequence[Question],
+        reckoned: Mapping[int, Reckoning],
+    ) -> list[Answer]:
+        """Answer where money is made by more than a price a unit: what it is made of is asked with all the rest."""
+        plain = [question for place, question in enumerate(questions) if place not in reckoned]
+        parts = [question for reckoning in reckoned.values() for question in reckoning.questions]
+        answers = iter(self._answers(snapshot, scheme, account, [*plain, *parts]))
+        found = {place: next(answers) for place in range(len(questions)) if place not in reckoned}
+        for place, reckoning in reckoned.items():
+            tabs = reckoning.tabs([next(answers) for _ in reckoning.questions])
+            groups = reckoning.groups(tabs)
+            if not questions[place].group_by:
+                groups.setdefault((), [0] * len(questions[place].windows))
+            found[place] = Answer(questions[place], groups)
+        return [found[place] for place in range(len(questions))]
 
     def first_use_us(self, snapshot: UsageSnapshot, account: Account, question: Question) -> int | None:
         """Return the start of the first minute with usage in the question's only window; None where there is none."""
@@ -106,21 +142,6 @@ class Measure:
             groups = view.number_groups(snapshot.series(account.no, view.generation.type_no), ())
         (window,) = question.windows
         return snapshot.first_minute(Place(account.no, view.generation.type_no), window, groups)
-
-    def _tasks(self, account: Account, view: View, covers: dict[int, Cover]) -> "list[_Task]":
-        """Say what to read for *view*; *covers* remembers those of lists of windows that several questions share."""
-        windows = view.question.windows
-        if view.meter.priced_by is None:
-            if id(windows) not in covers:
-                covers[id(windows)] = cover(windows)
-            return [_Task(view, covers[id(windows)], range(len(windows)))]
-        tasks = []
-        for epoch, (span, prices) in enumerate(self._prices.price_epochs(account)):
-            clipped = [(place, _clip(window, span)) for place, window in enumerate(windows)]
-            inside = [(place, window) for place, window in clipped if window.start_us < window.end_us]
-            if inside:
-                tasks.append(_Task(view, cover([w for _, w in inside]), [p for p, _ in inside], prices, epoch))
-        return tasks
 
     def names(self, account: Account, dimension: str, values: Iterable[str] | None = None) -> Mapping[str, str]:
         """Return the latest seen display name of each of *values* (or of all) that has one."""
@@ -155,6 +176,44 @@ class Measure:
             return self.ranking(meter_name, span, limit)
         ranked = heapq.nlargest(min(limit, RANKED_MAX), totals.items(), key=lambda item: (item[1], item[0]))
         return [(account_id, nanos) for account_id, nanos in ranked if nanos]
+
+
+def _reckoning(scheme: Scheme, account: Account, question: Question, epochs: Epochs) -> Reckoning | None:
+    """Return how a money meter is priced where cards say more than a price a unit; None where they do not."""
+    meter = scheme.catalogue.meters.get(question.meter)
+    base = None if meter is None or question.share is not Share.ALL else meter.priced_by
+    if meter is None or base is None:
+        return None
+    priced = [(span, [price for price in prices if price.meter == base]) for span, prices in epochs]
+    if all(price.is_linear for _, prices in priced for price in prices):
+        return None
+    make_view(scheme, question)  # which refuses what the meter does not have
+    cards = [Card(span, tuple(replace(p, minimum=0) for p in prices), meter.unit) for span, prices in priced]
+    windows = question.windows
+    span = Span(windows[0].start_us, windows[-1].end_us) if windows else Span(0, 0)
+    known = {name: scheme.catalogue.meters[name] for name in (base, meter.name)}
+    return Reckoning(
+        Catalogue(scheme.catalogue.events, known),
+        parts_of(cards, Calendar(account.timezone, account.anchor_day), span),
+        windows,
+        grouping=Grouping(question.group_by, question.filters or None),
+    )
+
+
+def _tasks(view: View, epochs: Epochs, covers: dict[int, Cover]) -> "list[_Task]":
+    """Say what to read for *view*; *covers* remembers those of lists of windows that several questions share."""
+    windows = view.question.windows
+    if view.priced_by is None:
+        if id(windows) not in covers:
+            covers[id(windows)] = cover(windows)
+        return [_Task(view, covers[id(windows)], range(len(windows)))]
+    tasks = []
+    for epoch, (span, prices) in enumerate(epochs):
+        clipped = [(place, _clip(window, span)) for place, window in enumerate(windows)]
+        inside = [(place, window) for place, window in clipped if window.start_us < window.end_us]
+        if inside:
+            tasks.append(_Task(view, cover([w for _, w in inside]), [p for p, _ in inside], prices, epoch))
+    return tasks
 
 
 def _clip(window: Span, span: Span) -> Span:

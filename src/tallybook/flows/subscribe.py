@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tallybook.core.allowance import OwnLimitSource, limits_in_force
+from tallybook.core.bill import Card
 from tallybook.core.clock import Clock
 from tallybook.core.errors import FieldInvalid, NotFound, ZoneUnknown
 from tallybook.core.fields import Problems
@@ -173,17 +174,24 @@ class Accounts:
         own = (self._own_limits if source is None else source).own_limits(account.no)
         return limits_in_force(planned, own, now_us)
 
-    def price_epochs(self, account: Account) -> Sequence[tuple[Span, tuple[Price, ...]]]:
-        """Return the spans of the account's plans, ascending and tiling all time, with the prices of each."""
+    def cards(self, account: Account) -> Sequence[Card]:
+        """Return the rate cards of the account's plans, ascending and tiling all time."""
         ever = all_time()
         epochs = [
-            (subscription.starts_us, self._version(subscription.plan_name, subscription.plan_version).prices)
+            (subscription.starts_us, self._version(subscription.plan_name, subscription.plan_version))
             for subscription in self._accounts.subscriptions(account.no)
         ]
         if not epochs or epochs[0][0] > ever.start_us:
-            epochs.insert(0, (ever.start_us, self._default().prices))
+            epochs.insert(0, (ever.start_us, self._default()))
         ends = [start for start, _ in epochs[1:]] + [ever.end_us]
-        return [(Span(start, end), prices) for (start, prices), end in zip(epochs, ends, strict=True)]
+        return [
+            Card(Span(start, end), plan.prices, plan.currency, plan.name, plan.version)
+            for (start, plan), end in zip(epochs, ends, strict=True)
+        ]
+
+    def price_epochs(self, account: Account) -> Sequence[tuple[Span, tuple[Price, ...]]]:
+        """Return the spans of the account's plans, ascending and tiling all time, with the prices of each."""
+        return [(card.span, card.prices) for card in self.cards(account)]
 
     def _version(self, name: str, version: int) -> Plan:
         found = self._versions.get((name, version))

@@ -27,6 +27,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.dashboard import open_dashboard, open_sessions
+from tallybook.house.costs import open_costs
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
@@ -112,6 +113,7 @@ class House:
         self.exceptions = Exceptions(self.accounts, own_limits)
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
+        self.costs = open_costs(settings, usage, self.measure, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(self.ledger, self.access, self.clock)
         writers = [
@@ -226,6 +228,7 @@ class House:
             clock=self.clock,
             ingest=self.ingest,
             measure=self.measure,
+            costs=self.costs,
             access=self.access,
             sessions=self.sessions,
             accounts=self.accounts,

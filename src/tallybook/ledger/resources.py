@@ -6,9 +6,10 @@ from sqlalchemy import Connection, text
 
 from tallybook.core.desk import Thing
 from tallybook.core.ids import AccountNo
-from tallybook.core.resource import Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
+from tallybook.core.resource import Life, Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.rows import to_json, unfold
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
 
 _COLUMNS = [
     ("account_no", "bigint"),
@@ -58,9 +59,31 @@ _COUNT = text("""
     SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
       FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
 
+_LIVES = {
+    sqlite: Hot(
+        fold(
+            ("shared", "active", "live", "created_us", "life_us"),
+            "FROM resources WHERE account_no = :account_no AND kind = :kind AND created_us IS NOT NULL",
+            sqlite=sqlite,
+        )
+    )
+    for sqlite in (True, False)
+}
 _THING = text("""
     SELECT live FROM resources WHERE account_no = :account_no AND kind = :kind AND resource_id = :resource_id
        AND created_us IS NOT NULL""")
+
+
+def read_lives(connection: Connection, account_no: int, kind: str) -> list[Life]:
+    """Return from when to when each thing of a kind existed, as the caller's transaction sees it.
+
+    A thing that was released and came again is one that was there all the while: only its newest word is kept.
+    """
+    found = _LIVES[connection.dialect.name == "sqlite"].scalar(connection, {"account_no": account_no, "kind": kind})
+    return [
+        Life(kind, bool(shared), bool(active), created_us, None if live else life_us)
+        for shared, active, live, created_us, life_us in from_json(found)
+    ]
 
 
 def apply(connection: Connection, words: Iterable[tuple[ResourceKey, ResourceWord]]) -> None:

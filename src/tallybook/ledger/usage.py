@@ -5,7 +5,7 @@ is one range of the primary key.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
@@ -20,13 +20,13 @@ from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
 from tallybook.core.number import from_limbs
 from tallybook.core.ports import Place
-from tallybook.core.resource import ResourceCount
+from tallybook.core.resource import Life, ResourceCount
 from tallybook.core.view import SumRows
 from tallybook.core.window import Level, Segment, Span
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.resources import read_counts
+from tallybook.ledger.resources import read_counts, read_lives
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import SLOTS, raw_batches, raw_index, rollups
 
@@ -180,6 +180,10 @@ class Snapshot:
     def resource_counts(self, account_no: int) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are."""
         return read_counts(self.connection, account_no)
+
+    def lives(self, account_no: int, kinds: Collection[str]) -> list[Life]:
+        """Return from when to when each thing of *kinds* existed."""
+        return [life for kind in sorted(kinds) for life in read_lives(self.connection, account_no, kind)]
 
     def _parameters(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None

@@ -9,6 +9,7 @@ from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.billing import Billing
+from tallybook.flows.cost import Costs
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
@@ -47,6 +48,7 @@ class Rooms:
     clock: Clock
     ingest: Ingest
     measure: Measure
+    costs: Costs
     access: Access
     sessions: Sessions
     accounts: Accounts
