@@ -1,4 +1,4 @@
-"""Organization > Usage, sentence by sentence: cards, charts, inventory, the range and its rules, refreshing, no access."""
+"""Organization > Usage, sentence by sentence: cards, charts, inventory, the range and its rules, no access."""
 
 import re
 
@@ -64,7 +64,7 @@ def test_the_page_opens_on_the_month_to_date_and_shows_what_the_api_says(operato
     told = summary(operator.site, "2026-03-01T00:00:00Z", "2026-03-16T00:00:00Z")
 
     assert 1 == len(asked)
-    assert "Mar 1 – 15, 2026" == operator.text("[data-picker-label]").replace("\u2009", " ")
+    assert ["Mar", "1", "15,", "2026"] == re.findall(r"[\w,]+", operator.text("[data-picker-label]"))
     check(operator, told)
     rows = operator.page.locator("#days-table tbody tr")
     assert len(told["daily"]) == rows.count() == 15

@@ -136,11 +136,10 @@ def endpoint_of(page: Page, templates: Templates) -> Endpoint:
     def handle(ask: Ask[Any, RawBody]) -> Reply:
         visit = _visit(page, ask, templates)
         if page.is_api:
-            return page.handler(_admitted(visit))
+            return page.handler(_admitted(_found(visit)))
         try:
+            visit = _found(visit)
             return page.handler(_admitted(visit))
-        except LoginNeeded:
-            raise
         except TallybookError as error:
             return visit.refuse(error)
 
@@ -157,14 +156,19 @@ def _visit(page: Page, ask: Ask[Any, RawBody], templates: Templates) -> Visit:
     return Visit(ask.rooms, templates, session, page, ask.path, headers, ask.body.data, ask.now_us, query=ask.query)
 
 
+def _found(visit: Visit) -> Visit:
+    """Return the visit with the account that its path names."""
+    wanted, own = visit.path.get("account_id"), visit.session.account_id
+    if wanted is None:
+        return visit
+    if own not in (None, wanted) or "\x00" in wanted:
+        raise account_unknown()
+    return replace(visit, found=visit.rooms.accounts.get(AccountId(wanted)))
+
+
 def _admitted(visit: Visit) -> Visit:
-    """Return the visit with its account, or refuse."""
+    """Return the visit if the session may make it."""
     page, session = visit.page, visit.session
-    wanted = visit.path.get("account_id")
-    if wanted is not None:
-        if session.account_id not in (None, wanted) or "\x00" in wanted:
-            raise account_unknown()
-        visit = replace(visit, found=visit.rooms.accounts.get(AccountId(wanted)))
     if page.operator_only and session.account_id is not None:
         raise OperatorRequired("only the operator may see this")
     if page.scope is not None:
