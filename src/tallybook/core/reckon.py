@@ -250,15 +250,21 @@ class Reckoning:
 
     def rows(self, tabs: Sequence[Tab]) -> list[dict[Key, int]]:
         """Return what each window costs, by row key."""
-        found: list[dict[Key, int]] = []
-        for window in self._windows:
-            row: dict[Key, int] = {}
-            for tab in tabs:
-                if tab.part.span.start_us < window.end_us and window.start_us < tab.part.span.end_us:
-                    self._spend(row, tab, window)
+        found: list[dict[Key, int]] = [{} for _ in self._windows]
+        for tab in tabs:
+            span = tab.part.span
+            reached: tuple[int, dict[Key, int]] = (-1, {})
+            for window, row in zip(self._windows, found, strict=True):
+                if span.start_us >= window.end_us or window.start_us >= span.end_us:
+                    continue
+                if reached[0] != window.start_us:
+                    reached = window.start_us, self._came_to(tab, window.start_us)
+                before, reached = reached[1], (window.end_us, self._came_to(tab, window.end_us))
+                for key in {**before, **reached[1]}:
+                    row[key] = row.get(key, 0) + reached[1].get(key, 0) - before.get(key, 0)
+        for row in found:
             row.pop(HIDDEN, None)
-            found.append({key: nanos for key, nanos in row.items() if nanos})
-        return found
+        return [{key: nanos for key, nanos in row.items() if nanos} for row in found]
 
     def groups(self, tabs: Sequence[Tab]) -> dict[Key, list[int]]:
         """Return what each row key costs in each window."""
@@ -266,14 +272,16 @@ class Reckoning:
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: [row.get(key, 0) for row in rows] for key in keys}
 
-    def _spend(self, row: dict[Key, int], tab: Tab, window: Span) -> None:
-        for sign, at_us in ((1, window.end_us), (-1, window.start_us)):
-            for (number, key), nanos in tab.came_to(at_us).items():
-                place = key
-                if place is None:
-                    price = tab.part.card.prices[number]
-                    place = self._grouping.key(price.meter, price.label, {})
-                row[place] = row.get(place, 0) + sign * nanos
+    def _came_to(self, tab: Tab, at_us: int) -> dict[Key, int]:
+        """Return what a part has come to by row key; fees and minimums stand under their item, without dimensions."""
+        found: dict[Key, int] = {}
+        for (number, key), nanos in tab.came_to(at_us).items():
+            place = key
+            if place is None:
+                price = tab.part.card.prices[number]
+                place = self._grouping.key(price.meter, price.label, {})
+            found[place] = found.get(place, 0) + nanos
+        return found
 
 
 def _carried_price(base: str) -> Price:

@@ -6,6 +6,7 @@ from tallybook.web.native import (
     billing,
     checks,
     clock,
+    cost,
     events,
     exceptions,
     health,
@@ -36,6 +37,7 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
         endpoints=(
             *events.ENDPOINTS,
             *usage.ENDPOINTS,
+            *cost.ENDPOINTS,
             *limits.ENDPOINTS,
             *checks.ENDPOINTS,
             *reservations.ENDPOINTS,
