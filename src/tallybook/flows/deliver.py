@@ -46,6 +46,8 @@ CLAIMED_MAX = 1_024
 CLAIMED_PER_DESTINATION_MAX = 64
 QUEUE_US = 500_000
 """How long what is claimed for a destination should take it: more is left for others to claim."""
+DRAIN_S = 5
+"""How long attempts may go on once delivering is to stop; one that is cut off is made again when its claim runs out."""
 MARGIN_S = 5
 """A claim that runs out within an attempt and this is given back untried."""
 
@@ -108,7 +110,6 @@ class Deliverer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
-        self._stop_s = ATTEMPT_TIMEOUT_S
         self._wake = asyncio.Event()
 
     def start(self) -> None:
@@ -116,13 +117,16 @@ class Deliverer:
         self._thread = threading.Thread(target=self._serve, name="deliveries", daemon=True)
         self._thread.start()
 
-    def close(self, *, timeout_s: int = ATTEMPT_TIMEOUT_S) -> None:
-        """Claim nothing more, let attempts end for at most *timeout_s*, and give back what was not tried."""
-        self._stop_s = timeout_s
+    def stop(self) -> None:
+        """Claim nothing more; attempts that run get DRAIN_S to end, what was not tried is given back."""
         self._stop.set()
-        loop = self._loop
-        if self._thread is not None and loop is not None:
-            loop.call_soon_threadsafe(self._wake.set)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def close(self) -> None:
+        """Stop, and wait until it is done."""
+        if self._thread is not None:
+            self.stop()
             self._thread.join()
         self._store.shutdown()
 
@@ -264,7 +268,7 @@ class Deliverer:
             lane.waiting.clear()
         running = set(self._running)
         if running:
-            _, late = await asyncio.wait(running, timeout=self._stop_s)
+            _, late = await asyncio.wait(running, timeout=DRAIN_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

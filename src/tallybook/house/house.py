@@ -26,9 +26,10 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
-from tallybook.house.dashboard import open_dashboard, open_sessions
 from tallybook.house.costs import open_costs
+from tallybook.house.dashboard import open_dashboard, open_sessions
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
+from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
@@ -133,6 +134,8 @@ class House:
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
+        self.webhooks = Webhooks(self.ledger, settings, self.clock, self.observer)
+        self._closing.callback(self.webhooks.close)
         self._open_admission(usage)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
@@ -194,6 +197,7 @@ class House:
                 Job("suspensions", suspensions.step),
                 Job("prune", prune.step, every=PRUNE_EVERY),
                 self._ended_sessions,
+                *self.webhooks.jobs,
             ]
         )
         self._closing.callback(self.sweeper.close)
@@ -236,6 +240,8 @@ class House:
             leases=self.leases,
             exceptions=self.exceptions,
             billing=self.billing,
+            endpoints=self.webhooks.endpoints,
+            redeliveries=self.webhooks.redeliveries,
             inventory=self.inventory,
             metering=self.metering,
             cursor_secret=shared_secret(self.ledger, "cursor_secret"),
@@ -252,6 +258,7 @@ class House:
         settings = self.settings
         self.fill.start()
         self.sweeper.start()
+        self.webhooks.start()
         server = ServerSettings(
             host=settings.host,
             port=settings.port,
@@ -290,6 +297,7 @@ class House:
 
     def _drain(self) -> None:
         self.draining = True
+        self.webhooks.deliverer.stop()
 
     def _receipt_seen(self, receipt: Receipt) -> None:
         for outcome in ("accepted", "duplicate", "conflict", "rejected"):

@@ -12,8 +12,9 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from tallybook.core.clock import US_PER_S
-from tallybook.core.delivery import Claimed, Destination, Outcome, Reason, Settled, State, Status
+from tallybook.core.delivery import FAILING_DAYS_MAX, Claimed, Destination, Outcome, Reason, Settled, State, Status
 from tallybook.core.ids import AccountId, new_id
+from tallybook.core.instant import DAY_US
 from tallybook.core.message import Message, wants
 from tallybook.ledger.destinations import JOINED, disable_row, from_row, give_up, read_secrets
 from tallybook.ledger.hot import Hot
@@ -156,6 +157,17 @@ class LedgerDeliveries:
                 _SETTLE.change(connection, self._settled_row(each))
             for each in settled:
                 _note_health(connection, each)
+
+    def disable_failing(self, now_us: int) -> int:
+        """Disable destinations where nothing but failures was seen for FAILING_DAYS_MAX; return how many."""
+        since = destinations.c.failing_since_us <= now_us - FAILING_DAYS_MAX * DAY_US
+        wanted = JOINED.where(since, destinations.c.state == State.ENABLED.value).limit(BUSY_MAX)
+        with self._ledger.reading() as connection:
+            if connection.execute(wanted.limit(1)).first() is None:
+                return 0
+        with self._ledger.writing() as connection:
+            rows = connection.execute(wanted).all()
+            return sum(disable_row(connection, row, Reason.FAILING, now_us) for row in rows)
 
     # --- figures ---------------------------------------------------------------------------------------------------
 

@@ -79,6 +79,12 @@ _TABLE = {
         415, "Unsupported encoding", "The Content-Encoding is not gzip or zstd, or several are stacked."
     ),
     "invalid-field": Problem(422, "Invalid field", "A field of the body is missing, of a wrong kind or out of range."),
+    "webhook-url-not-allowed": Problem(
+        422,
+        "URL not allowed",
+        "Webhooks go to https URLs of public hosts, without a user name, on port 443 or above 1023. "
+        "The setting egress_allow adds networks of the operator's own.",
+    ),
     "unknown-field": Problem(
         422, "Unknown field", "The body has a field that nothing reads; perhaps a typing mistake."
     ),

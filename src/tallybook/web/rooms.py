@@ -10,12 +10,14 @@ from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.billing import Billing
 from tallybook.flows.cost import Costs
+from tallybook.flows.endpoints import Endpoints
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
 from tallybook.flows.lease import Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
+from tallybook.flows.redeliver import Redeliveries
 from tallybook.flows.session import Sessions
 from tallybook.flows.subscribe import Accounts
 
@@ -56,6 +58,8 @@ class Rooms:
     leases: Leases
     exceptions: Exceptions
     billing: Billing
+    endpoints: Endpoints
+    redeliveries: Redeliveries
     inventory: Inventory
     metering: Metering
     cursor_secret: bytes

@@ -7,6 +7,7 @@ from tallybook.web.native import (
     checks,
     clock,
     cost,
+    deliveries,
     events,
     exceptions,
     health,
@@ -18,6 +19,7 @@ from tallybook.web.native import (
     reservations,
     resources,
     usage,
+    webhooks,
 )
 from tallybook.web.observe import Observer
 from tallybook.web.problem import PROBLEM_JSON, ProblemBody, refuse_as_problem
@@ -44,6 +46,8 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
             *leases.ENDPOINTS,
             *exceptions.ENDPOINTS,
             *billing.ENDPOINTS,
+            *webhooks.ENDPOINTS,
+            *deliveries.ENDPOINTS,
             *resources.ENDPOINTS,
             *accounts.ENDPOINTS,
             *plans.ENDPOINTS,
