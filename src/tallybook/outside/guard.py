@@ -224,18 +224,20 @@ def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> httpcor
 
 async def _read(response: httpcore.Response, timeout_s: float) -> tuple[bytes, bool]:
     """Return what came of the body within its bounds, and whether that was all of it."""
-    chunks: list[bytes] = []
-    size = 0
+    read = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in response.aiter_stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > RESPONSE_BYTES_MAX:
-                    return b"".join(chunks)[:RESPONSE_BYTES_MAX], False
+            await _fill(read, response)
     except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
-        return b"".join(chunks)[:RESPONSE_BYTES_MAX], False
-    return b"".join(chunks), True
+        return bytes(read[:RESPONSE_BYTES_MAX]), False
+    return bytes(read[:RESPONSE_BYTES_MAX]), len(read) <= RESPONSE_BYTES_MAX
+
+
+async def _fill(read: bytearray, response: httpcore.Response) -> None:
+    async for chunk in response.aiter_stream():
+        read += chunk
+        if len(read) > RESPONSE_BYTES_MAX:
+            return
 
 
 def _shown(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
