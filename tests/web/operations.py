@@ -62,6 +62,14 @@ class Operation:
         return {ACCOUNT_HEADER: PATH_VALUES["account_id"]} if needed else {}
 
 
+def standing(desk: Desk, operation: Operation) -> dict[str, str]:
+    """Return values for a path whose thing has an id that the server gives: it is made for this."""
+    if "{endpoint_id}" not in operation.endpoint.path:
+        return {}
+    made = desk.post("/v1/webhook-endpoints", desk.operator, json={"url": "https://example.com/hook"})
+    return {"endpoint_id": made.json()["id"]}
+
+
 OPERATIONS = [Operation(surface, endpoint) for surface in SURFACES for endpoint in surface.endpoints]
 KEYED = [operation for operation in OPERATIONS if operation.endpoint.scope is not None]
 OF_ACCOUNTS = [operation for operation in KEYED if not operation.endpoint.operator_only]

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 
 from tallybook.core.errors import TallybookError
 from tallybook.core.key import Caller
+from tallybook.core.message import MessageType
 from tallybook.core.plan import Account
 from tallybook.web.rooms import Rooms
 
@@ -218,6 +219,7 @@ class Surface:
         refuse: Shapes each refusal; headers that HTTP asks for (WWW-Authenticate, Allow, Retry-After) and the
             request id are added after it.
         error: The struct of its error bodies, for OpenAPI; *error_media* their media type.
+        messages: What it sends to webhooks.
         key_in_query_refused: Whether a key in the query string is an error rather than an unknown parameter.
         requests_per_minute_max: Per key; if set, X-RateLimit headers stand on every answer.
     """
@@ -230,6 +232,7 @@ class Surface:
     description: str = ""
     error: Any = None
     error_media: str = JSON
+    messages: Sequence[MessageType] = ()
     key_in_query_refused: bool = False
     requests_per_minute_max: int | None = None
 

@@ -35,6 +35,7 @@ from tallybook.web.endpoint import (
     Surface,
 )
 from tallybook.web.errors import AccountHeaderMissing, MediaUnsupported, ParametersInvalid, RateLimited
+from tallybook.web.openapi_messages import webhooks
 from tallybook.web.problem import faults_of, status_of
 
 REF_TEMPLATE = "#/components/schemas/{name}"
@@ -50,10 +51,12 @@ def document(surface: Surface) -> Json:
         paths.setdefault(surface.prefix + endpoint.path, {})[endpoint.method.lower()] = _operation(
             surface, endpoint, schemas
         )
+    told = {"webhooks": webhooks(surface.messages, schemas.of)} if surface.messages else {}
     return {
         "openapi": "3.1.0",
         "info": {"title": surface.title, "version": __version__, "description": surface.description},
         "paths": paths,
+        **told,
         "components": {
             "schemas": schemas.components,
             "securitySchemes": {
@@ -71,6 +74,7 @@ class _Schemas:
         types = []
         for endpoint in surface.endpoints:
             types += [endpoint.answer, endpoint.body_schema]
+        types += [message.data for message in surface.messages]
         wanted = [item for item in dict.fromkeys([*types, surface.error]) if item is not None]
         found, components = msgspec.json.schema_components(wanted, ref_template=REF_TEMPLATE)
         self.components: Json = _with_numbers(components)

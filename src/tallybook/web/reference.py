@@ -48,6 +48,7 @@ def page(described: Json, samples: Mapping[str, str]) -> bytes:
         *(_entry(method, path, operation) for method, path, operation in operations),
         "</ul></nav>",
         *(part for each in operations for part in _section(*each, samples)),
+        *(part for name, item in described.get("webhooks", {}).items() for part in _message(name, item["post"])),
         "</body></html>",
     ]
     return "\n".join(parts).encode()
@@ -56,6 +57,13 @@ def page(described: Json, samples: Mapping[str, str]) -> bytes:
 def _entry(method: str, path: str, operation: Json) -> str:
     link = f'<a href="#{escape(operation["operationId"])}"><code>{escape(path)}</code></a>'
     return f'<li><code class="method">{method}</code> {link}</li>'
+
+
+def _message(name: str, operation: Json) -> Iterator[str]:
+    content = operation["requestBody"]["content"]
+    yield f'<section id="{escape(operation["operationId"])}"><h2>Webhook <code>{escape(name)}</code></h2>'
+    yield f"<p>{escape(operation['summary'])}</p>"
+    yield f"<pre><code>{escape(json.dumps(_example(content), indent=2, ensure_ascii=False))}</code></pre></section>"
 
 
 def _section(method: str, path: str, operation: Json, samples: Mapping[str, str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The native surface: all its endpoints as one table."""
 
+from tallybook.core.message_types import MESSAGE_TYPES
 from tallybook.web.endpoint import Surface
 from tallybook.web.native import (
     accounts,
@@ -60,5 +61,6 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
         description=DESCRIPTION,
         error=ProblemBody,
         error_media=PROBLEM_JSON,
+        messages=MESSAGE_TYPES,
         key_in_query_refused=True,
     )
