@@ -19,6 +19,7 @@ from tallybook.core.instant import instant_text
 from tallybook.core.number import NANOS, to_text
 from tallybook.web.dashboard.assets import Assets, packed
 from tallybook.web.dashboard.brand import Brand
+from tallybook.web.dashboard.words import Unit, title_of
 from tallybook.web.endpoint import Reply
 
 HTML = "text/html; charset=utf-8"
@@ -69,7 +70,14 @@ class Templates:
         )
         self._environment.globals.update(brand=brand, asset=self.asset, prefix=PREFIX, sample_curl=sample_curl)
         self._environment.filters.update(
-            number=number, exact=to_text, instant=instant_text, segment=segment, block=block, count=count
+            number=number,
+            exact=to_text,
+            instant=instant_text,
+            segment=segment,
+            block=block,
+            count=count,
+            shown=shown,
+            title=title_of,
         )
 
     def asset(self, name: str) -> str:
@@ -103,6 +111,11 @@ def number(nanos: int | None, unit: str = "") -> Markup:
         return Markup('<span class="soft">-</span>')
     exact = to_text(nanos)
     return _data(exact, grouped(exact), unit)
+
+
+def shown(nanos: int | None, unit: Unit) -> Markup:
+    """Return a quantity in the unit that people read."""
+    return number(None if nanos is None else unit.nanos(nanos), unit.name)
 
 
 def count(value: int) -> Markup:

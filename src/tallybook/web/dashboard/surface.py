@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
-from tallybook.web.dashboard import accounts, usage
+from tallybook.web.dashboard import accounts, explore, limits, usage
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
@@ -16,6 +16,8 @@ from tallybook.web.problem import refuse_as_problem
 PAGES = (
     *accounts.PAGES,
     *usage.PAGES,
+    *limits.PAGES,
+    *explore.PAGES,
 )
 """Every page and every thing that can be done on one."""
 

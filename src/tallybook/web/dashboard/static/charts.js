@@ -1,7 +1,7 @@
 // Charts in the page's own colours, drawn by Chart.js. A canvas's data stands beside it as text, in an element with
 // data-chart="canvas id"; pages that fetch their numbers call draw() themselves.
 
-import { compact, number } from "./format.js";
+import { compact, day, number, wall } from "./format.js";
 
 const NAME_CHARS_MAX = 48;
 const SERIES = 8;
@@ -41,6 +41,10 @@ function palette() {
 }
 
 const faded = (color, share) => color.replace(/^rgb\(/, "rgba(").replace(/\)$/, `, ${share})`);
+
+/** Labels may be times on a wall (`times` says of what size), which readers see their own way. */
+const label = (spec, text) => (!spec.times ? text : spec.times === "day" ? day(text) : wall(text, spec.times));
+const title = (spec, item) => (spec.times ? wall(spec.labels[item.dataIndex], spec.times) : item.label);
 
 function datasets(spec, colors) {
   return spec.series.map((series, index) => {
@@ -107,7 +111,7 @@ function options(spec, colors, font) {
         bodyFont: font,
         displayColors: spec.series.length > 1,
         callbacks: {
-          title: (items) => spec.titles?.[items[0].dataIndex] ?? items[0].label,
+          title: (items) => spec.titles?.[items[0].dataIndex] ?? title(spec, items[0]),
           label: (item) => {
             const value = number(item.dataset.exact[item.dataIndex]) + (spec.unit ? ` ${spec.unit}` : "");
             return spec.series.length > 1 ? `${item.dataset.label}: ${value}` : value;
@@ -127,7 +131,7 @@ export async function draw(canvas, spec) {
   const style = getComputedStyle(document.body);
   const colors = palette();
   const font = { family: style.fontFamily, size: 12 };
-  const config = { type: spec.kind, data: { labels: spec.labels, datasets: datasets(spec, colors) }, options: options(spec, colors, font) };
+  const config = { type: spec.kind, data: { labels: spec.labels.map((text) => label(spec, text)), datasets: datasets(spec, colors) }, options: options(spec, colors, font) };
   canvas.closest(".chart")?.classList.remove("waiting");
   if (known && known.spec.kind === spec.kind) {
     known.chart.data = config.data;

@@ -8,6 +8,8 @@ const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short"
 const longDays = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", ...UTC });
 const instants = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+const walls = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...UTC });
+const months = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric", ...UTC });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const STEPS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
@@ -23,6 +25,12 @@ export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
 
 /** A date with its year. */
 export const longDay = (text) => longDays.format(new Date(`${text}T00:00:00Z`));
+
+/** A time on the wall of some zone, such as 2026-03-01T05:00: shown as it stands there, whatever the reader's own zone. */
+export function wall(text, style) {
+  const date = new Date(`${text.length > 10 ? text : `${text}T00:00`}:00Z`);
+  return (style === "month" ? months : style === "wall" ? walls : longDays).format(date);
+}
 
 /** A span of days, both ends in it. */
 export const daySpan = (first, last) =>
@@ -52,8 +60,11 @@ export function localise(root) {
     const date = new Date(text);
     if (Number.isNaN(date.getTime())) continue;
     const style = node.dataset.style;
-    if (style === "day") node.textContent = longDay(text.slice(0, 10));
-    else node.textContent = style === "away" ? away(date) : instants.format(date);
+    if (style === "wall" || style === "month" || style === "day") {
+      node.textContent = wall(style === "day" ? text.slice(0, 10) : text, style);
+      continue;
+    }
+    node.textContent = style === "away" ? away(date) : instants.format(date);
     node.title = exactly.format(date);
   }
 }
