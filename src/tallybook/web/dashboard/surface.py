@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
-from tallybook.web.dashboard import accounts, explore, limits, usage
+from tallybook.web.dashboard import accounts, explore, keys, limits, usage
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
@@ -18,6 +18,7 @@ PAGES = (
     *usage.PAGES,
     *limits.PAGES,
     *explore.PAGES,
+    *keys.PAGES,
 )
 """Every page and every thing that can be done on one."""
 
