@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from tallybook.core.bill import Calendar, Card, Key, Tab, parts_of
+from tallybook.core.bill import Calendar, Card, Key, Part, Tab, parts_of
 from tallybook.core.errors import Conflict
+from tallybook.core.forecast import paced
 from tallybook.core.plan import Account
 from tallybook.core.ports import MetersChanged, UsageReader, UsageSnapshot, UsageStore
 from tallybook.core.pricelist import PriceList
@@ -58,7 +59,7 @@ class Costs:
 
     def spent(self, account: Account, span: Span) -> int:
         """Return what *span* costs, in nanos of the currency of the plan that is in force at its end."""
-        return self._retried(lambda snapshot: self.spent_in(snapshot, account, span))
+        return self.retried(lambda snapshot: self.spent_in(snapshot, account, span))
 
     def spent_in(
         self, snapshot: UsageSnapshot, account: Account, span: Span, cards: Sequence[Card] | None = None
@@ -84,7 +85,7 @@ class Costs:
             ParameterInvalid: For a dimension that no priced meter has.
         """
         cards = self._cards.cards(account)
-        return self._retried(lambda snapshot: self.priced(snapshot, account, cards, windows, grouping))
+        return self.retried(lambda snapshot: self.priced(snapshot, account, cards, windows, grouping))
 
     def priced(
         self,
@@ -99,35 +100,41 @@ class Costs:
         Raises:
             Conflict: If the cards are of different currencies.
         """
-        calendar = calendar_of(account)
         span = Span(windows[0].start_us, windows[-1].end_us) if windows else Span(0, 0)
-        parts = parts_of(cards, calendar, span)
+        parts = parts_of(cards, calendar_of(account), span)
         currencies = sorted({part.card.currency for part in parts if part.span.end_us > span.start_us})
         if len(currencies) > 1:
             raise Conflict(f"the account's plans are in {' and '.join(currencies)}; ask for a span of one currency")
         parts = [part for part in parts if part.card.currency in currencies]
-        reckoning = Reckoning(
-            self._usage.scheme.catalogue,
-            parts,
-            windows,
-            grouping=grouping,
-            lists=self.lists,
-            since_us=calendar.since_us,
-        )
-        tabs = self.tabs(snapshot, account, reckoning)
+        reckoning = self.reckoning(account, parts, windows, grouping)
         currency = currencies[0] if currencies else _currency_at(cards, span.start_us)
-        return Spending(currency, windows, reckoning.rows(tabs))
+        return Spending(currency, windows, reckoning.rows(self.tabs(snapshot, account, reckoning)))
 
-    def tabs(self, snapshot: UsageSnapshot, account: Account, reckoning: Reckoning) -> list[Tab]:
-        """Ask what a reckoning needs, and return what its charges have come to."""
+    def reckoning(
+        self, account: Account, parts: Sequence[Part], windows: Sequence[Span], grouping: Grouping | None = None
+    ) -> Reckoning:
+        """Return what has to be asked to price *windows* of an account, of which *parts* are known."""
+        catalogue, since_us = self._usage.scheme.catalogue, calendar_of(account).since_us
+        return Reckoning(catalogue, parts, windows, grouping=grouping, lists=self.lists, since_us=since_us)
+
+    def tabs(
+        self, snapshot: UsageSnapshot, account: Account, reckoning: Reckoning, pace: tuple[int, int] | None = None
+    ) -> list[Tab]:
+        """Ask what a reckoning needs, and return what its charges have come to.
+
+        With *pace* (since when, now) what lies ahead is filled as `core.forecast.paced` says.
+        """
         answers = self._usage.ask_in(snapshot, account, reckoning.questions)
+        if pace is not None:
+            answers = paced(answers, *pace)
         return reckoning.tabs(answers, self._lives(snapshot, account, reckoning.kinds))
 
-    @staticmethod
-    def _lives(snapshot: UsageSnapshot, account: Account, kinds: Collection[str]) -> list[Life]:
-        return snapshot.lives(account.no, kinds) if kinds else []
+    def unit_of(self, meter: str) -> str:
+        """Return the unit of a meter."""
+        known = self._usage.scheme.catalogue.meters.get(meter)
+        return "" if known is None else known.unit
 
-    def _retried(self, read: Callable[[UsageSnapshot], _T]) -> _T:
+    def retried(self, read: Callable[[UsageSnapshot], _T]) -> _T:
         """Return what *read* makes of a snapshot; begin anew where a meter was added just before."""
         for _ in range(ATTEMPTS_MAX - 1):
             try:
@@ -137,6 +144,10 @@ class Costs:
                 continue
         with self._store.snapshot() as snapshot:
             return read(snapshot)
+
+    @staticmethod
+    def _lives(snapshot: UsageSnapshot, account: Account, kinds: Collection[str]) -> list[Life]:
+        return snapshot.lives(account.no, kinds) if kinds else []
 
 
 def calendar_of(account: Account) -> Calendar:
