@@ -8,13 +8,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tallybook.core.errors import StartRefused
-from tallybook.ledger import session_tables, webhook_tables
+from tallybook.ledger import alert_tables, invoice_tables, session_tables, webhook_tables
 from tallybook.ledger.limit_tables import metadata
 from tallybook.ledger.migrate import HEAD, migrate, revision, script_config
 from tallybook.ledger.open import Ledger
 from tests.support.stores import NewStore
 
-assert session_tables.metadata is webhook_tables.metadata is metadata
+assert alert_tables.metadata is invoice_tables.metadata is session_tables.metadata is webhook_tables.metadata is metadata
 SQLITE_SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL ORDER BY name"
 POSTGRES_SCHEMA = """
     SELECT 'column', table_name, ordinal_position::text, column_name, data_type, is_nullable,

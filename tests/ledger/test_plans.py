@@ -9,6 +9,7 @@ from tallybook.core.errors import Conflict
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.plan import Plan
 from tallybook.core.price import Price
+from tallybook.core.threshold import at
 from tallybook.ledger import plans
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.plans import LedgerPlans
@@ -25,7 +26,7 @@ PRO = Plan(
         Limit("seats", LimitKind.STOCK, quantity=None, resource="seat"),
     ),
     (Price("requests", 2_500_000, {"api_id": "x"}), Price(None, 1, {}, "phone_number")),
-    (50,),
+    at(50),
 )
 
 

@@ -49,6 +49,7 @@ CORE_ORDER = (
     "card",
     "pricelist",
     "view",
+    "story",
     "threshold",
     "plan",
     "allowance",
@@ -67,12 +68,14 @@ CORE_ORDER = (
     "invoice",
     "invoice_lines",
     "alert",
+    "rules",
     "message_types",
     "ports",
     "intake",
     "standing",
     "desk",
     "watch",
+    "gauge",
 )
 """A file of core imports only files that stand before it here."""
 

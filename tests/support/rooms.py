@@ -20,8 +20,10 @@ from tallybook.flows.keep import open_books
 from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
+from tallybook.flows.spend import Spending
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
+from tallybook.flows.watch import Watch
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
@@ -84,12 +86,13 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     open_books(lambda: migrate(ledger), plans, packaged("plans.toml"), clock)
     schemes = Schemes(ledger, lanes_count=1)
     metering = Metering(schemes, clock, builtin=packaged("catalogue.toml"), own=None, own_name="catalogue.toml")
-    committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True)
-    ingest = Ingest([committer], metering, clock)
     own_limits = LedgerOwnLimits(ledger)
     accounts = Accounts(LedgerAccounts(ledger), plans, own_limits, schemes=metering, clock=clock)
     usage = Usage(ledger)
     measure = Measure(usage, metering, accounts)
+    watch = Watch(measure, accounts, Spending(Costs(usage, measure, accounts), accounts, measure, clock))
+    committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True, watcher=watch)
+    ingest = Ingest([committer], metering, clock)
     holds = LedgerHolds(ledger)
     limits, billing = Limits(measure, usage, accounts, holds, ingest), Billing(ingest)
     leases = Leases(accounts, holds, ingest)

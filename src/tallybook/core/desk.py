@@ -76,6 +76,18 @@ class Desk(Protocol):
         """Forget an add-on; say whether there was one."""
         ...
 
+    def put_own(self, account_no: int, name: str, body: Mapping[str, object]) -> None:
+        """Keep an account's rules for alerts (under the empty name) or a budget."""
+        ...
+
+    def drop_own(self, account_no: int, name: str) -> bool:
+        """Forget rules or a budget; say whether there were any."""
+        ...
+
+    def reconsider(self, account_no: int) -> None:
+        """Have the account's limits looked at when all else of the transaction is written."""
+        ...
+
     def arrears(self, account_no: int) -> Arrears | None:
         """Return what the account owes, None if it pays."""
         ...

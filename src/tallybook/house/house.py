@@ -26,8 +26,9 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
+from tallybook.house.alerts import open_watch
 from tallybook.house.costs import open_costs
-from tallybook.house.dashboard import open_dashboard, open_sessions
+from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.accounts import LedgerAccounts
@@ -117,12 +118,15 @@ class House:
         self.costs = open_costs(settings, usage, self.measure, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(self.ledger, self.access, self.clock)
+        self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
+        watcher = open_watch(self.measure, self.accounts, self.costs, self.clock)
         writers = [
             Committer(
                 self.ledger,
                 lane,
                 series_an_hour_max=settings.series_an_hour_max,
                 accounts_auto_create=settings.accounts_auto_create,
+                watcher=watcher,
             )
             for lane in range(LANES)
         ]
@@ -197,6 +201,7 @@ class House:
                 Job("suspensions", suspensions.step),
                 Job("prune", prune.step, every=PRUNE_EVERY),
                 self._ended_sessions,
+                *self._note_jobs,
                 *self.webhooks.jobs,
             ]
         )
@@ -235,6 +240,7 @@ class House:
             costs=self.costs,
             access=self.access,
             sessions=self.sessions,
+            stories=self.stories,
             accounts=self.accounts,
             limits=self.limits,
             leases=self.leases,

@@ -20,6 +20,7 @@ from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import accounts, subscriptions
+from tallybook.ledger.watch_changes import hold_lanes, note_change
 
 SUBSCRIPTIONS_MAX = 1_000
 """Most changes of plan of one account."""
@@ -64,6 +65,13 @@ _READ = f"""
       LEFT JOIN billing p ON p.account_no = a.account_no
 """
 _GET = Hot(f"{_READ} WHERE a.account_id = :account_id")
+_NUMBERED = {
+    sqlite: Hot(
+        f"{_READ} WHERE a.account_no IN (SELECT account_no FROM"
+        f" ({unfold('numbers', [('account_no', 'bigint')], sqlite=sqlite)}) wanted)"
+    )
+    for sqlite in (True, False)
+}
 _SUBSCRIPTIONS = text(
     "SELECT starts_us, plan_name, plan_version FROM subscriptions WHERE account_no = :account_no ORDER BY starts_us"
 )
@@ -119,6 +127,7 @@ class LedgerAccounts:
     def put(self, change: AccountChange, now_us: int) -> Account:
         """Create the account or change what *change* names, in one transaction; return it as it is now."""
         with self._ledger.writing() as connection:
+            hold_lanes(connection)
             account_no, is_new = _claim(connection, change, now_us)
             values = {
                 key: value for key in ("name", "timezone", "anchor_day") if (value := getattr(change, key)) is not None
@@ -127,6 +136,8 @@ class LedgerAccounts:
                 connection.execute(update(accounts).where(accounts.c.account_no == account_no).values(values))
             if change.plan_name is not None:
                 _subscribe(connection, account_no, change, 0 if is_new else now_us)
+            if values.keys() - {"name"} or change.plan_name is not None:
+                note_change(connection, account_no, now_us)
             account = read_account(connection, change.account_id, now_us)
             assert account is not None
             return account
@@ -173,6 +184,13 @@ def read_account(connection: Connection, account_id: AccountId, at_us: int) -> A
     values = {"account_id": account_id, "at_us": at_us, "default_plan": DEFAULT_PLAN}
     row = _GET.first(connection, values)
     return None if row is None else _from_row(row)
+
+
+def read_accounts(connection: Connection, numbers: Collection[int], at_us: int) -> list[Account]:
+    """Return the accounts with these numbers as they are at *at_us*, as the caller's transaction sees them."""
+    values = {"numbers": to_json([(number,) for number in numbers]), "at_us": at_us, "default_plan": DEFAULT_PLAN}
+    rows = _NUMBERED[connection.dialect.name == "sqlite"].rows(connection, values)
+    return [_from_row(row) for row in rows]
 
 
 def _from_row(row: tuple[Any, ...]) -> Account:

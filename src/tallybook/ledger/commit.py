@@ -16,9 +16,10 @@ from tallybook.core.event import Outcome, encode_lines
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
+from tallybook.core.watch import Watcher
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
-from tallybook.ledger.desk import LaneDesk
+from tallybook.ledger.desk import LaneDesk, Touched
 from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
@@ -26,6 +27,7 @@ from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
 from tallybook.ledger.usage import Snapshot
+from tallybook.ledger.watches import Watching
 
 ZSTD_LEVEL = 1
 ACCOUNTS_CACHED_MAX = 100_000
@@ -35,7 +37,15 @@ ACCOUNTS_CACHED_MAX = 100_000
 class Committer:
     """Writes groups of events for one lane."""
 
-    def __init__(self, ledger: Ledger, lane: int, *, series_an_hour_max: int, accounts_auto_create: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        lane: int,
+        *,
+        series_an_hour_max: int,
+        accounts_auto_create: bool,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._ledger = ledger
         self._lane = lane
         self._auto_create = accounts_auto_create
@@ -44,6 +54,7 @@ class Committer:
         self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
         self._identities: Identities = HeldIdentities(lane) if ledger.is_sqlite else DirectIdentities()
+        self._watching = None if watcher is None else Watching(watcher, sqlite=ledger.is_sqlite)
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
 
@@ -58,9 +69,13 @@ class Committer:
             with self._ledger.writing() as connection:
                 self._enter(connection, group)
                 verdicts = self._write(connection, group) if group.pending else []
+                touched = Touched()
                 for errand in errands:
-                    errand.run(self._desk(connection, group))
+                    errand.run(self._desk(connection, group, touched))
+                self._look_at(connection, group, touched)
         except BaseException:
+            if self._watching is not None:
+                self._watching.undo()
             self._numbers.forget_new()
             self._identities.forget()
             self._accounts_found = {}
@@ -77,6 +92,9 @@ class Committer:
         accepted = [p for p, v in zip(group.pending, verdicts, strict=True) if v.outcome is Outcome.ACCEPTED]
         if not accepted:
             return verdicts
+        if self._watching is not None:
+            desk = self._desk(connection, group, Touched())
+            self._watching.prepare(connection, desk, {numbers[p.event.account_id] for p in accepted}, group)
         tally = Tally()
         for pending in accepted:
             for reading in pending.readings:
@@ -90,6 +108,9 @@ class Committer:
         words = [((numbers[p.event.account_id], *p.word[:2]), p.word[2]) for p in accepted if p.word is not None]
         if words:
             resources.apply(connection, words)
+        if self._watching is not None:
+            desk = self._desk(connection, group, Touched())
+            self._watching.count(connection, desk, tally, accepted, group=group)
         self._keep_raw(connection, accepted, numbers, (batch_no, group.received_us))
         if folded:
             _note_folded(group.pending, verdicts, folded)
@@ -114,12 +135,24 @@ class Committer:
         """Hold the lane until the transaction ends; refuse events that were read by another scheme."""
         if connection.scalar(self._sql.enter, {"lane": self._lane}) != group.scheme_version:
             raise SchemeOutdated
+        if self._watching is not None:
+            self._watching.begin(connection, group)
 
-    def _desk(self, connection: Connection, group: Group) -> LaneDesk:
+    def _look_at(self, connection: Connection, group: Group, touched: Touched) -> None:
+        """Look at the accounts of which errands changed more than usage."""
+        if self._watching is None:
+            return
+        if touched.limits:
+            self._watching.reconsider(connection, self._desk(connection, group, touched), touched.limits, group)
+        if touched.leases:
+            self._watching.look_at_slots(connection, self._desk(connection, group, touched), touched.leases, group)
+
+    def _desk(self, connection: Connection, group: Group, touched: Touched) -> LaneDesk:
         def write(pending: Sequence[Pending]) -> list[Verdict]:
             return self._write(connection, replace(group, pending=pending))
 
-        return LaneDesk(connection, Snapshot(connection, sqlite=self._ledger.is_sqlite), group.scheme, write)
+        snapshot = Snapshot(connection, sqlite=self._ledger.is_sqlite)
+        return LaneDesk(connection, snapshot, group.scheme, write, touched=touched, received_us=group.received_us)
 
     def _next_batch(self, connection: Connection) -> int:
         counter = connection.scalar(self._sql.next_batch, {"lane": self._lane})

@@ -1,6 +1,7 @@
 """Admission's tables inside a lane's transaction: reservations, leases, repeated answers, the outbox."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -16,12 +17,13 @@ from tallybook.core.number import from_limbs, to_limbs
 from tallybook.core.plan import Account
 from tallybook.core.ports import Pending, Verdict
 from tallybook.core.scheme import Scheme
-from tallybook.ledger import arrears, own_limits
+from tallybook.ledger import alert_rules, arrears, own_limits
 from tallybook.ledger.accounts import read_account
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.limit_tables import leases, outbox
+from tallybook.ledger.limit_tables import leases
 from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
+from tallybook.ledger.watch_changes import note_change
 
 _HELD = Hot(
     "SELECT limit_name, value, sum(giga), sum(unit), sum(nano), count(*) FROM hold_items"
@@ -56,8 +58,20 @@ _REMEMBER = Hot(
     "INSERT INTO idempotency (account_no, key, digest, status, body, created_us)"
     " VALUES (:account_no, :key, :digest, :status, :body, :created_us)"
 )
+_TELL = Hot(
+    "INSERT INTO outbox (account_no, message_id, type, body, created_us)"
+    " VALUES (:account_no, :message_id, :type, :body, :created_us)"
+)
 _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
+
+
+@dataclass(slots=True)
+class Touched:
+    """Accounts that a transaction changed beside their usage, by number: their *limits*, their *leases*."""
+
+    limits: set[int] = field(default_factory=set)
+    leases: set[int] = field(default_factory=set)
 
 
 class LaneDesk:
@@ -69,8 +83,13 @@ class LaneDesk:
         snapshot: Snapshot,
         scheme: Scheme,
         write: Callable[[Sequence[Pending]], list[Verdict]],
+        *,
+        touched: Touched,
+        received_us: int,
     ) -> None:
         self._connection = connection
+        self._touched = touched
+        self._received_us = received_us
         self.snapshot = snapshot
         self.scheme = scheme
         self.write = write
@@ -89,18 +108,41 @@ class LaneDesk:
     def put_override(self, account_no: int, limit: Limit) -> None:
         """Keep a limit of the account's own in place of the one of that name."""
         own_limits.put_override(self._connection, account_no, limit)
+        self._note_change(account_no)
 
     def drop_override(self, account_no: int, limit_name: str) -> None:
         """Forget a limit of the account's own, if there is one."""
         own_limits.drop_override(self._connection, account_no, limit_name)
+        self._note_change(account_no)
 
     def put_add_on(self, account_no: int, add_on: AddOn) -> None:
         """Keep a new add-on."""
         own_limits.put_add_on(self._connection, account_no, add_on)
+        self._note_change(account_no)
 
     def drop_add_on(self, account_no: int, add_on_id: str) -> bool:
         """Forget an add-on; say whether there was one."""
-        return own_limits.drop_add_on(self._connection, account_no, add_on_id)
+        found = own_limits.drop_add_on(self._connection, account_no, add_on_id)
+        self._note_change(account_no)
+        return found
+
+    def put_own(self, account_no: int, name: str, body: Mapping[str, object]) -> None:
+        """Keep an account's rules for alerts (under the empty name) or a budget."""
+        alert_rules.put_own(self._connection, account_no, name, body, self._received_us)
+        self._touched.limits.add(account_no)
+
+    def drop_own(self, account_no: int, name: str) -> bool:
+        """Forget rules or a budget; say whether there were any."""
+        self._touched.limits.add(account_no)
+        return alert_rules.drop_own(self._connection, account_no, name, self._received_us)
+
+    def reconsider(self, account_no: int) -> None:
+        """Have the account's limits looked at when all else of the transaction is written."""
+        self._touched.limits.add(account_no)
+
+    def _note_change(self, account_no: int) -> None:
+        note_change(self._connection, account_no, self._received_us)
+        self._touched.limits.add(account_no)
 
     def arrears(self, account_no: int) -> Arrears | None:
         """Return what the account owes, None if it pays."""
@@ -196,7 +238,10 @@ class LaneDesk:
             "ended_us": lease.ended_us,
             "ending": None if lease.ending is None else lease.ending.value,
         }
-        if self._connection.execute(update(leases).where(mine).values(values)).rowcount == 0:
+        is_new = self._connection.execute(update(leases).where(mine).values(values)).rowcount == 0
+        if is_new or lease.ended_us is not None:
+            self._touched.leases.add(account_no)
+        if is_new:
             row = {"account_no": account_no, "lease_id": lease.lease_id, "billed": None}
             self._connection.execute(insert(leases), row | values)
 
@@ -228,11 +273,11 @@ class LaneDesk:
 
 
 def put_message(
-    connection: Connection, account_no: int, event_type: str, body: Mapping[str, object], now_us: int
+    connection: Connection, account_no: int, event_type: str, body: Mapping[str, object] | msgspec.Raw, now_us: int
 ) -> None:
     """Put a message into the outbox."""
     row = {"account_no": account_no, "message_id": new_id("msg"), "type": event_type}
-    connection.execute(insert(outbox), row | {"body": _encode(body).decode(), "created_us": now_us})
+    _TELL.change(connection, row | {"body": _encode(body).decode(), "created_us": now_us})
 
 
 def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text, tuple_
 
 from tallybook.core.errors import Conflict
-from tallybook.core.plan import Plan, read_plan, write_plan
+from tallybook.core.plan import DEFAULT_PLAN, Plan, read_plan, write_plan
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import ledger_info, plans
+from tallybook.ledger.watch_changes import DEFAULT_PLAN_CHANGED, hold_lanes, note_change
 
 PLANS_MAX = 1_000
 """Most plans of a ledger."""
@@ -79,6 +80,7 @@ class LedgerPlans:
     def _locked(self) -> Iterator[Connection]:
         """One transaction in which nobody else writes plans."""
         with self._ledger.writing() as connection:
+            hold_lanes(connection)
             if not self._ledger.is_sqlite:
                 connection.execute(text("LOCK TABLE plans IN SHARE ROW EXCLUSIVE MODE"))
             yield connection
@@ -105,6 +107,8 @@ def _write(connection: Connection, wanted: Sequence[Plan], now_us: int) -> list[
         raise Conflict(f"a plan can have at most {VERSIONS_MAX} versions")
     if rows:
         connection.execute(insert(plans), rows)
+        if any(row["name"] == DEFAULT_PLAN for row in rows):
+            note_change(connection, DEFAULT_PLAN_CHANGED, now_us)
     return [_plan(plan.name, *known[plan.name]) for plan in wanted]
 
 

@@ -7,7 +7,6 @@ import msgspec
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound
 from tallybook.core.key import ADMIN, USAGE_READ
 from tallybook.core.plan import DEFAULT_ALERTS, Plan, write_plan
-from tallybook.core.threshold import write_thresholds
 from tallybook.web.endpoint import Ask, Endpoint, JsonBody
 
 
@@ -19,7 +18,7 @@ class PlanBody(msgspec.Struct, frozen=True):
     currency: str = "USD"
     limits: list[dict[str, Any]] = []
     prices: list[dict[str, Any]] = []
-    alerts: list[int | dict[str, Any]] = msgspec.field(default_factory=lambda: write_thresholds(DEFAULT_ALERTS))
+    alerts: list[int | dict[str, Any]] = msgspec.field(default_factory=lambda: [one.percent for one in DEFAULT_ALERTS])
 
 
 class PlanAnswer(msgspec.Struct, frozen=True):

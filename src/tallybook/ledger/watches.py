@@ -1,0 +1,319 @@
+"""Watching inside ingest: what is left until the next threshold is counted down in one statement a commit.
+
+What a commit adds to a subject is bounded from above by all usage of its event type, whatever its filter; so *left* is
+never more than what is really left, and only where it reaches 0 is the account looked at exactly. Not for the looking
+(see `flows.watch`), nor for what is written then (see `alerts`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from tallybook.core.aggregate import Tally
+from tallybook.core.desk import Desk
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import DAY_US, MINUTE_US
+from tallybook.core.limit import LimitKind
+from tallybook.core.number import NANOS
+from tallybook.core.plan import Account
+from tallybook.core.ports import Group, Pending
+from tallybook.core.rules import PLAIN, Own
+from tallybook.core.scheme import Scheme
+from tallybook.core.watch import LATE_DAYS, Gauge, Left, Watched, Watcher
+from tallybook.core.window import billing_period, zone
+from tallybook.ledger.accounts import read_accounts
+from tallybook.ledger.alert_rules import read_own
+from tallybook.ledger.alerts import AlertDesk
+from tallybook.ledger.hot import Hot
+from tallybook.ledger.rows import fold, from_json, to_json, unfold
+from tallybook.ledger.watch_bounds import Bounds
+
+ENTRIES_MAX = 100_000
+"""Most accounts of which it is remembered what is watched; a change of limits makes every process forget it."""
+NANOS_A_MILLI = NANOS // 1_000
+LEFT_MAX = 1 << 61
+"""Stands for as much as you like, in thousandths; two of them still fit 64 bits."""
+_KEY = [("account_no", "bigint"), ("subject", "text"), ("period_us", "bigint")]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is remembered of an account; *low* and *high* are the minutes of the billing period that holds now."""
+
+    account: Account
+    watched: Watched
+    low: int
+    high: int
+    period_us: int
+
+
+Due = tuple[int, str, int]
+"""Account number, subject, period."""
+
+
+class Watching:
+    """Counts down, and has those looked at of whom nothing may be left; one for each lane."""
+
+    def __init__(self, watcher: Watcher, *, sqlite: bool) -> None:
+        self._watcher = watcher
+        self._sql = _Statements(sqlite=sqlite)
+        self._bounds = Bounds(sqlite=sqlite)
+        self._entries: dict[AccountId, _Entry | None] = {}
+        self._ids: dict[int, AccountId] = {}
+        self._stale: set[int] = set()
+        self._known_change_no: int | None = None
+        self._scheme_version: int | None = None
+
+    def begin(self, connection: Connection, group: Group) -> None:
+        """Forget accounts whose limits changed since the last commit; the lane is held, so none changes meanwhile."""
+        if self._scheme_version != group.scheme_version:
+            self._forget_all()
+            self._scheme_version = group.scheme_version
+        last_no = self._sql.last_change.scalar(connection, {}) or 0
+        if last_no == self._known_change_no:
+            return
+        known, self._known_change_no = self._known_change_no, last_no
+        if known is None or (self._sql.first_change.scalar(connection, {}) or 0) > known + 1:
+            self._forget_all()
+            self._stale = {row[0] for row in self._sql.open_changes.rows(connection, {})}
+            return
+        for (account_no,) in self._sql.changes.rows(connection, {"after": known}):
+            self._forget(account_no)
+            if account_no:
+                self._stale.add(account_no)
+
+    def undo(self) -> None:
+        """Forget all: the transaction was rolled back."""
+        self._forget_all()
+        self._known_change_no = None
+
+    def prepare(self, connection: Connection, desk: Desk, numbers: Iterable[int], group: Group) -> None:
+        """Make all these accounts known, and look at those whose limits changed, before their events count."""
+        now_us, wanted = group.received_us, set(numbers)
+        self._load(connection, desk, [no for no in wanted if no not in self._ids], group)
+        changed = self._stale & wanted if self._stale else set()
+        changed |= {
+            no for no in wanted if (entry := self._entries[self._ids[no]]) and 0 < entry.watched.until_us <= now_us
+        }
+        if changed:
+            self.reconsider(connection, desk, changed, group)
+
+    def reconsider(self, connection: Connection, desk: Desk, numbers: Collection[int], group: Group) -> None:
+        """Look at every subject of these accounts by the limits that are in force now."""
+        for account_no in numbers:
+            self._forget(account_no)
+        self._load(connection, desk, numbers, group)
+        for account_no in sorted(numbers):
+            self._sql.forget_watches.change(connection, {"account_no": account_no})
+            entry = self._entries.get(self._ids.get(account_no, AccountId("")))
+            if entry is not None:
+                self._look(connection, desk, {account_no: _all_of(entry)}, group.received_us)
+            self._sql.close_change.change(connection, {"account_no": account_no})
+            self._stale.discard(account_no)
+        self._known_change_no = self._sql.last_change.scalar(connection, {}) or 0
+
+    def look_at_slots(self, connection: Connection, desk: Desk, numbers: Collection[int], group: Group) -> None:
+        """Look at limits on concurrency: leases of these accounts began or ended."""
+        self._load(connection, desk, [no for no in numbers if no not in self._ids], group)
+        due = {}
+        for account_no in sorted(numbers):
+            entry = self._entries.get(self._ids.get(account_no, AccountId("")))
+            if entry is not None and entry.watched.slots:
+                due[account_no] = [(name, 0) for name in entry.watched.slots]
+        self._look(connection, desk, due, group.received_us)
+
+    def count(
+        self,
+        connection: Connection,
+        desk: Desk,
+        tally: Tally,
+        accepted: Sequence[Pending],
+        *,
+        group: Group,
+    ) -> None:
+        """Count a tally, which is in the rollups by now, and have looked at what may have crossed a threshold."""
+        now_us = group.received_us
+        due = self._things(accepted)
+        spent = self._spent(tally, now_us)
+        if spent:
+            rows = [
+                (*key, min(LEFT_MAX, -(-amount // NANOS_A_MILLI))) for key, amount in sorted(spent.items()) if amount
+            ]
+            parameters = {"rows": to_json(rows), "now_us": now_us}
+            self._sql.spend.change(connection, parameters)
+            for account_no, subject, period_us in from_json(self._sql.due.scalar(connection, parameters)):
+                due.setdefault(account_no, []).append((subject, period_us))
+        if due:
+            self._write(connection, self._clear_by_bound(connection, due, now_us), now_us)
+            self._look(connection, desk, due, now_us)
+
+    # --- what a commit adds --------------------------------------------------------------------------------------
+
+    def _spent(self, tally: Tally, now_us: int) -> dict[Due, int]:
+        """Return by how much, in nanos, the commit lowers what is left of each subject at most."""
+        entries = self._entries
+        spent: dict[Due, int] = {}
+        for ((account_id, type_no, _), minute), row in tally.rows.items():
+            entry = entries[account_id]
+            if entry is None:
+                continue
+            gauges = entry.watched.gauges.get(type_no)
+            if gauges is None:
+                continue
+            period_us = entry.period_us if entry.low <= minute < entry.high else _period_us(entry, minute, now_us)
+            for gauge in gauges:
+                if gauge.by_period:
+                    if period_us is None:
+                        continue
+                    key = (entry.account.no, gauge.subject, period_us)
+                else:
+                    key = (entry.account.no, gauge.subject, 0)
+                amount = _amount(gauge, row)
+                if amount > 0:
+                    spent[key] = spent.get(key, 0) + amount
+        return spent
+
+    def _things(self, accepted: Sequence[Pending]) -> dict[int, list[tuple[str, int]]]:
+        """Return the limits on things that the commit's words may have changed the number of."""
+        found: dict[int, list[tuple[str, int]]] = {}
+        for account_id, kind in {(p.event.account_id, p.word[0]) for p in accepted if p.word is not None}:
+            entry = self._entries[account_id]
+            if entry is not None and kind in entry.watched.things:
+                due = found.setdefault(entry.account.no, [])
+                due += [(name, 0) for name in entry.watched.things[kind]]
+        return found
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _clear_by_bound(
+        self, connection: Connection, due: dict[int, list[tuple[str, int]]], now_us: int
+    ) -> list[tuple[int, Left]]:
+        """Take those out of *due* for which all usage of the type together reaches no threshold; say what is left."""
+        asked = []
+        for account_no, subjects in due.items():
+            entry = self._entries[self._ids[account_no]]
+            assert entry is not None  # only watched accounts are due
+            bounds = entry.watched.bounds
+            asked += [(entry.account, entry.watched, bounds[s], s, p) for s, p in subjects if s in bounds]
+        cleared = self._bounds.clear(connection, asked, now_us)
+        for account_no, left in cleared:
+            due[account_no].remove((left.subject, left.period_us))
+        return cleared
+
+    def _look(
+        self, connection: Connection, desk: Desk, due: Mapping[int, Sequence[tuple[str, int]]], now_us: int
+    ) -> None:
+        found: list[tuple[int, Left]] = []
+        for account_no, subjects in sorted(due.items()):
+            entry = self._entries[self._ids[account_no]]
+            if subjects and entry is not None:
+                lefts = self._watcher.look(AlertDesk(connection, desk), entry.account, entry.watched, subjects, now_us)
+                found += [(account_no, left) for left in lefts]
+        self._write(connection, found, now_us)
+
+    def _write(self, connection: Connection, found: Sequence[tuple[int, Left]], now_us: int) -> None:
+        rows = {}
+        for account_no, left in found:
+            entry = self._entries[self._ids[account_no]]
+            assert entry is not None  # or nobody would have looked at it
+            milli = LEFT_MAX if left.left is None else min(LEFT_MAX, left.left // NANOS_A_MILLI)
+            until_us = entry.watched.until_us
+            rows[account_no, left.subject, left.period_us] = (milli, until_us if until_us > now_us else 0)
+        if rows:
+            self._sql.set_left.change(connection, {"rows": to_json([(*key, *row) for key, row in rows.items()])})
+
+    # --- what is remembered ------------------------------------------------------------------------------------------
+
+    def _load(self, connection: Connection, desk: Desk, numbers: Collection[int], group: Group) -> None:
+        if not numbers:
+            return
+        if len(self._entries) + len(numbers) > ENTRIES_MAX:
+            self._forget_all()
+        own = read_own(connection, numbers)
+        for account in read_accounts(connection, numbers, group.received_us):
+            mine = own.get(account.no, PLAIN)
+            self._ids[account.no] = account.id
+            self._entries[account.id] = self._entry(desk, account, mine, group.scheme, group.received_us)
+
+    def _entry(self, desk: Desk, account: Account, own: Own, scheme: Scheme, now_us: int) -> _Entry | None:
+        watched = self._watcher.watched(desk, account, own, scheme, now_us)
+        if watched.is_empty and not watched.until_us:
+            return None
+        span = billing_period(now_us, account.anchor_day, zone(account.timezone))
+        return _Entry(account, watched, span.start_us // MINUTE_US, span.end_us // MINUTE_US, span.start_us)
+
+    def _forget(self, account_no: int) -> None:
+        if not account_no:
+            self._forget_all()
+        elif account_no in self._ids:
+            del self._entries[self._ids.pop(account_no)]
+
+    def _forget_all(self) -> None:
+        self._entries.clear()
+        self._ids.clear()
+
+
+def _amount(gauge: Gauge, row: Sequence[int]) -> int:
+    """Return what a row of a tally adds at most; what it takes away is not believed: it may be another's."""
+    if gauge.always:
+        return LEFT_MAX * NANOS_A_MILLI
+    if not gauge.slots:
+        amount = row[0] * NANOS
+    elif len(gauge.slots) == 1:
+        amount = row[2 * gauge.slots[0] + 2]
+    else:
+        amount = sum(max(0, row[2 * slot + 2]) for slot in gauge.slots)
+    return -(-amount * gauge.price // NANOS) if gauge.price else amount
+
+
+def _period_us(entry: _Entry, minute: int, now_us: int) -> int | None:
+    """Return the period of a minute outside the one that held now, None for one that closed too long ago."""
+    account = entry.account
+    span = billing_period(minute * MINUTE_US, account.anchor_day, zone(account.timezone))
+    if now_us in span:
+        entry.low, entry.high, entry.period_us = span.start_us // MINUTE_US, span.end_us // MINUTE_US, span.start_us
+    return None if span.end_us <= now_us - LATE_DAYS * DAY_US else span.start_us  # days: a bound on age
+
+
+def _all_of(entry: _Entry) -> list[tuple[str, int]]:
+    """Return every subject of an account in its running period."""
+    limits = [
+        (name, entry.period_us if limit.kind is LimitKind.PERIOD else 0)
+        for name, (limit, _) in entry.watched.limits.items()
+    ]
+    return limits + [(subject, entry.period_us) for subject in entry.watched.budgets]
+
+
+class _Statements:
+    """The SQL of watching."""
+
+    def __init__(self, *, sqlite: bool) -> None:
+        spent = unfold("rows", [*_KEY, ("spent", "bigint")], sqlite=sqlite)
+        left = unfold("rows", [*_KEY, ("left_milli", "bigint"), ("until_us", "bigint")], sqlite=sqlite)
+        key = "account_no, subject, period_us"
+        self.spend = Hot(
+            f"INSERT INTO watches ({key}, left_milli, until_us)"
+            f" SELECT {key}, -spent, 0 FROM ({spent}) s WHERE true ON CONFLICT ({key})"
+            " DO UPDATE SET left_milli = watches.left_milli + excluded.left_milli"
+        )
+        same = "w.account_no = s.account_no AND w.subject = s.subject AND w.period_us = s.period_us"
+        self.due = Hot(
+            fold(
+                ("s.account_no", "s.subject", "s.period_us"),
+                f"FROM ({spent}) s JOIN watches w ON {same}"
+                " WHERE w.left_milli <= 0 OR (w.until_us > 0 AND w.until_us <= :now_us)",
+                sqlite=sqlite,
+            )
+        )
+        self.set_left = Hot(
+            f"INSERT INTO watches ({key}, left_milli, until_us) SELECT {key}, left_milli, until_us"
+            f" FROM ({left}) s WHERE true ON CONFLICT ({key})"
+            " DO UPDATE SET left_milli = excluded.left_milli, until_us = excluded.until_us"
+        )
+        self.forget_watches = Hot("DELETE FROM watches WHERE account_no = :account_no")
+        self.last_change = Hot("SELECT max(change_no) FROM watch_changes")
+        self.first_change = Hot("SELECT min(change_no) FROM watch_changes")
+        self.changes = Hot("SELECT account_no FROM watch_changes WHERE change_no > :after ORDER BY change_no")
+        self.open_changes = Hot('SELECT DISTINCT account_no FROM watch_changes WHERE "open" = 1')
+        self.close_change = Hot('UPDATE watch_changes SET "open" = 0 WHERE account_no = :account_no AND "open" = 1')
