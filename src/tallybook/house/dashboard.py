@@ -5,10 +5,14 @@ from pathlib import Path
 from tallybook.core.clock import Clock
 from tallybook.core.errors import StartRefused
 from tallybook.flows.access import Access
+from tallybook.flows.metering import Metering
 from tallybook.flows.session import Sessions
+from tallybook.flows.story import Stories
+from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.sessions import LedgerSessions
+from tallybook.ledger.stories import LedgerStories
 from tallybook.settings import Settings
 from tallybook.web.dashboard.brand import LOGO_BYTES_MAX, LOGO_MEDIA, Brand, Logo, check_color
 from tallybook.web.dashboard.surface import dashboard_surface
@@ -22,6 +26,15 @@ def open_sessions(ledger: Ledger, access: Access, clock: Clock) -> tuple[Session
     """Return who is logged in, and the job that forgets who was."""
     sessions = Sessions(LedgerSessions(ledger), access, clock)
     return sessions, Job("sessions", sessions.step, every=ENDED_EVERY)
+
+
+def open_stories(ledger: Ledger, metering: Metering, accounts: Accounts, clock: Clock) -> tuple[Stories, list[Job]]:
+    """Return who tells of single events, and the jobs that write and forget notes on those that did not count."""
+    stories = Stories(LedgerStories(ledger), metering, accounts)
+    return stories, [
+        Job("notes", stories.step),
+        Job("old notes", lambda: stories.forget(clock.now_us()), every=ENDED_EVERY),
+    ]
 
 
 def open_dashboard(settings: Settings) -> Surface:

@@ -19,6 +19,7 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.redeliver import Redeliveries
 from tallybook.flows.session import Sessions
+from tallybook.flows.story import Stories
 from tallybook.flows.subscribe import Accounts
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -53,6 +54,7 @@ class Rooms:
     costs: Costs
     access: Access
     sessions: Sessions
+    stories: Stories
     accounts: Accounts
     limits: Limits
     leases: Leases

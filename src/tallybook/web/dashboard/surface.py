@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
-from tallybook.web.dashboard import accounts, explore, keys, limits, usage
+from tallybook.web.dashboard import accounts, events, explore, keys, limits, usage
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
@@ -17,6 +17,7 @@ PAGES = (
     *accounts.PAGES,
     *usage.PAGES,
     *limits.PAGES,
+    *events.PAGES,
     *explore.PAGES,
     *keys.PAGES,
 )
