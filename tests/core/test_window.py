@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from tallybook.core.errors import RangeInvalid, RangeTooLarge, ZoneUnknown
 from tallybook.core.instant import DAY_US, HOUR_US, INSTANT_MAX_US, MINUTE_US, parse_event_time, to_datetime
+from tallybook.core.period import billing_period
 from tallybook.core.window import (
     WINDOWS_MAX,
     Granularity,
     Level,
     Span,
     all_time,
-    billing_period,
     checked_span,
     cover,
     floor_minute,

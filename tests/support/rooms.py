@@ -87,14 +87,17 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     schemes = Schemes(ledger, lanes_count=1)
     metering = Metering(schemes, clock, builtin=packaged("catalogue.toml"), own=None, own_name="catalogue.toml")
     own_limits = LedgerOwnLimits(ledger)
-    accounts = Accounts(LedgerAccounts(ledger), plans, own_limits, schemes=metering, clock=clock)
+    accounts = Accounts(
+        LedgerAccounts(ledger), plans, own_limits, schemes=metering, clock=clock, changes=ledger.changes
+    )
     usage = Usage(ledger)
     measure = Measure(usage, metering, accounts)
     watch = Watch(measure, accounts, Spending(Costs(usage, measure, accounts), accounts, measure, clock))
     committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True, watcher=watch)
     ingest = Ingest([committer], metering, clock)
     holds = LedgerHolds(ledger)
-    limits, billing = Limits(measure, usage, accounts, holds, ingest), Billing(ingest)
+    limits = Limits(measure, usage, accounts, holds, ingest, changes=ledger.changes)
+    billing = Billing(ingest)
     leases = Leases(accounts, holds, ingest)
     yield Flows(
         clock=clock,

@@ -8,10 +8,11 @@ cut. Not for asking what was used (see `reckon`).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tallybook.core.period import billing_period
 from tallybook.core.price import Price, cost_of
 from tallybook.core.rate import Rate, allocate, share
 from tallybook.core.resource import Life
-from tallybook.core.window import Span, billing_period, zone
+from tallybook.core.window import Span, zone
 
 Key = tuple[str | None, ...]
 """What a row of costs is grouped by: a meter, an item, values of dimensions."""

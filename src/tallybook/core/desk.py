@@ -166,7 +166,13 @@ class Desk(Protocol):
 
 
 class Errand(Protocol):
-    """Something to decide inside a lane's transaction; it keeps its own outcome."""
+    """Something to decide inside a lane's transaction; it keeps its own outcome.
+
+    Attributes:
+        account_id: The only account of which it changes anything.
+    """
+
+    account_id: str
 
     def run(self, desk: Desk) -> None:
         """Decide, and write what was decided; refuse only before anything was written."""

@@ -15,6 +15,7 @@ from tallybook.core.currency import read_currency
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
 from tallybook.core.fields import Problems, errors_of, escape, read_name, read_object
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, AccountNo, check_text
+from tallybook.core.instant import INSTANT_MAX_US
 from tallybook.core.limit import Limit, read_limit, write_limit
 from tallybook.core.price import Price
 from tallybook.core.threshold import Threshold, at, read_thresholds, write_thresholds
@@ -100,6 +101,15 @@ class Account:
     grace_ends_us: int | None = None
     has_own_limits: bool = False
     next_plan: Subscription | None = None
+
+    def same_until_us(self, now_us: int) -> int:
+        """Return the instant at which this, as it was read at *now_us*, changes by itself at the earliest."""
+        times = [INSTANT_MAX_US]
+        if self.next_plan is not None:
+            times.append(self.next_plan.starts_us)
+        if self.grace_ends_us is not None and self.grace_ends_us > now_us:
+            times.append(self.grace_ends_us)
+        return min(times)
 
 
 # --- finding -----------------------------------------------------------------------------------------------------

@@ -9,15 +9,16 @@ from itertools import islice
 from typing import Protocol
 
 from tallybook.core.event import FUTURE_US
-from tallybook.core.hold import Standing
+from tallybook.core.hold import Decision, Standing
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.meter import Answer, Question
 from tallybook.core.number import NANOS
+from tallybook.core.period import billing_period
 from tallybook.core.plan import Account
 from tallybook.core.ports import UsageReader, UsageSnapshot
 from tallybook.core.resource import NO_RESOURCES, ResourceCount
-from tallybook.core.window import Span, all_time, billing_period, floor_minute, zone
+from tallybook.core.window import Span, all_time, floor_minute, zone
 
 VALUES_MAX = 100
 """Most values of a limit's *per* dimension that are told, those with most usage first."""
@@ -165,6 +166,18 @@ def shown_period(limit: Limit, account: Account, now_us: int) -> Span | None:
     if limit.kind is LimitKind.ROLLING:
         return Span(counting_span(limit, account, now_us).start_us, floor_minute(now_us) + MINUTE_US)
     return None
+
+
+def same_until_us(decision: Decision, account: Account, now_us: int) -> int:
+    """Return the instant at which *decision*, made at *now_us*, may change though nothing is written.
+
+    That is *now_us* itself where leases or reservations may run out, or exceptions begin and end.
+    """
+    states = [standing.state for standing in decision.standings]
+    if account.has_own_limits or any(state.held or state.limit.kind is LimitKind.CONCURRENT for state in states):
+        return now_us
+    ends_us = [state.period.end_us for state in states if state.period is not None]
+    return min(floor_minute(now_us) + MINUTE_US, account.same_until_us(now_us), *ends_us)
 
 
 def _by_value(

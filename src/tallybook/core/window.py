@@ -5,8 +5,6 @@ anchored months that limits and invoices count over. Rollup buckets are UTC: min
 Not for reading or writing instants as text (see `instant`).
 """
 
-import calendar
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -323,24 +321,3 @@ def _month_span(month: int) -> Span:
 def all_time() -> Span:
     """Return the span that holds every event."""
     return Span(0, INSTANT_MAX_US)
-
-
-# --- billing periods ----------------------------------------------------------------------------------------------
-
-
-def billing_period(at_us: int, anchor_day: int, tz: ZoneInfo) -> Span:
-    """Return the anchored month that holds *at_us*: it begins at local midnight of *anchor_day*.
-
-    In a month that is shorter than *anchor_day* the period begins on the month's last day, without drifting:
-    anchor 31 gives Jan 31, Feb 28 or 29, Mar 31.
-    """
-    day = local_day(at_us, tz)
-    months = day.year * 12 + day.month - 1
-    starts = [_anchor_us(month, anchor_day, tz) for month in range(months - 1, months + 3)]
-    index = bisect_right(starts, at_us)
-    return Span(starts[index - 1], starts[index])
-
-
-def _anchor_us(month: int, anchor_day: int, tz: ZoneInfo) -> int:
-    year, number = month // 12, month % 12 + 1
-    return local_midnight_us(date(year, number, min(anchor_day, calendar.monthrange(year, number)[1])), tz)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from tallybook.core.changes import Changes, Memory
 from tallybook.core.clock import US_PER_S
 from tallybook.core.demand import Demand, expand
 from tallybook.core.desk import Answered, Desk
@@ -29,13 +30,15 @@ from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
 from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageSnapshot, UsageStore
 from tallybook.core.settle import plain_events
-from tallybook.core.standing import Holds, Look
+from tallybook.core.standing import Holds, Look, same_until_us
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 SOURCE = "tallybook/reservations"
 REFUSED_STATUS = 400
+CHECKS_KNOWN_MAX = 20_000
+"""Most answers to checks remembered while nothing of their account changes."""
 _T = TypeVar("_T")
 
 
@@ -103,8 +106,16 @@ class Limits:
     """Reads limits and decides by them; every figure is exact and holds all that was acknowledged before."""
 
     def __init__(
-        self, usage: UsageReader, store: UsageStore, plans: PlanSource, holds: HoldSource, lanes: Lanes
+        self,
+        usage: UsageReader,
+        store: UsageStore,
+        plans: PlanSource,
+        holds: HoldSource,
+        lanes: Lanes,
+        *,
+        changes: Changes | None = None,
     ) -> None:
+        self._checked: Memory[tuple[Account, Decision]] = Memory(changes, CHECKS_KNOWN_MAX)
         self._usage = usage
         self._store = store
         self._plans = plans
@@ -135,11 +146,18 @@ class Limits:
             NotFound: For a limit that the account does not have.
             FieldInvalid: For a wrong dimension.
         """
+        question, count = (account.id, tuple(wanted)), self._checked.count(account.id)
+        known = self._checked.find(question, count, now_us)
+        if known is not None and known[0] is account:
+            return known[1]
         asked = expand(self._plans.limits_of(account, now_us), wanted, peek=True)
         with self._store.snapshot() as snapshot:
             look = self._look_from(snapshot, account, now_us)
             standings = [look.with_end(standing) for standing in look.standings(asked)]
-        return Decision(standings, refusal_of(account.billing_status))
+        decision = Decision(standings, refusal_of(account.billing_status))
+        until_us = same_until_us(decision, account, now_us)
+        self._checked.keep(question, count, (now_us, until_us), (account, decision))
+        return decision
 
     def _look_from(self, snapshot: UsageSnapshot, account: Account, now_us: int) -> Look:
         return Look(self._usage, snapshot, self._holds.within(snapshot), account, now_us)

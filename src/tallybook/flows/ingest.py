@@ -143,7 +143,7 @@ class Ingest:
         """
         lane = self._lanes[self._lane_of(account_id)]
         lane.check_room(1)
-        errand = _Errand(action)
+        errand = _Errand(account_id, action)
         lane.put(errand)
         return errand.done
 
@@ -206,7 +206,8 @@ class _Ticket:
 class _Errand(Generic[_T]):
     """An admission on its way through a lane."""
 
-    def __init__(self, action: Callable[[Desk], _T]) -> None:
+    def __init__(self, account_id: str, action: Callable[[Desk], _T]) -> None:
+        self.account_id = account_id
         self._action = action
         self._outcome: tuple[_T] | TallybookError | None = None
         self.done: Future[_T] = Future()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tallybook.core.allowance import OwnLimitSource, limits_in_force
 from tallybook.core.bill import Card
+from tallybook.core.changes import Changes, Memory
 from tallybook.core.clock import Clock
 from tallybook.core.errors import FieldInvalid, NotFound, ZoneUnknown
 from tallybook.core.fields import Problems
@@ -15,13 +16,16 @@ from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text
 from tallybook.core.instant import INSTANT_MAX_US
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.meter import Aggregation, Meter
+from tallybook.core.period import billing_period
 from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, find_plan, plan_in_force, read_plan
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
 from tallybook.core.price import Price
 from tallybook.core.scheme import Scheme
-from tallybook.core.window import Span, all_time, billing_period, zone
+from tallybook.core.window import Span, all_time, zone
 
 PAGE_MAX = 1_000
+ACCOUNTS_KNOWN_MAX = 20_000
+"""Most accounts remembered while nothing changes them."""
 VERSIONS_CACHED_MAX = 1_000
 """Most plan versions remembered at once; a version never changes."""
 
@@ -46,7 +50,9 @@ class Accounts:
         *,
         schemes: SchemeSource,
         clock: Clock,
+        changes: Changes | None = None,
     ) -> None:
+        self._known: Memory[Account] = Memory(changes, ACCOUNTS_KNOWN_MAX)
         self._accounts = accounts
         self._plans = plans
         self._own_limits = own_limits
@@ -62,9 +68,14 @@ class Accounts:
         Raises:
             NotFound: If there is none.
         """
-        account = self._accounts.get(account_id, self._clock.now_us())
+        count, now_us = self._known.count(account_id), self._clock.now_us()
+        account = self._known.find(account_id, count, now_us)
+        if account is not None:
+            return account
+        account = self._accounts.get(account_id, now_us)
         if account is None:
             raise NotFound("there is no such account")
+        self._known.keep(account_id, count, (now_us, account.same_until_us(now_us)), account)
         return account
 
     def put(

@@ -109,7 +109,12 @@ class House:
         plans = self._open_books()
         own_limits = LedgerOwnLimits(self.ledger)
         self.accounts = Accounts(
-            LedgerAccounts(self.ledger), plans, own_limits, schemes=self.metering, clock=self.clock
+            LedgerAccounts(self.ledger),
+            plans,
+            own_limits,
+            schemes=self.metering,
+            clock=self.clock,
+            changes=self.ledger.changes,
         )
         self.exceptions = Exceptions(self.accounts, own_limits)
         usage = Usage(self.ledger)
@@ -185,7 +190,7 @@ class House:
 
     def _open_admission(self, usage: Usage) -> None:
         holds = LedgerHolds(self.ledger)
-        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest)
+        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest, changes=self.ledger.changes)
         self.leases = Leases(self.accounts, holds, self.ingest)
         self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.limits, self.clock)
         self.billing = Billing(self.ingest)

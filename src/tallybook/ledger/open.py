@@ -4,7 +4,7 @@ SQLite comes from the pysqlite3 wheel and must be 3.51.3 or newer: older ones ca
 connections write to (sqlite.org/wal.html, "The WAL-Reset Bug"). PostgreSQL is reached through psycopg 3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from tallybook.core.changes import Changes
 from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.ledger.readers import SqliteReaders
 
@@ -44,7 +45,11 @@ def check_sqlite(version: tuple[int, ...] = sqlite.sqlite_version_info) -> None:
 
 
 class Ledger:
-    """An open ledger: *reading()* gives one snapshot, *writing()* one transaction."""
+    """An open ledger: *reading()* gives one snapshot, *writing()* one transaction.
+
+    Attributes:
+        changes: What was committed; None on PostgreSQL, where other processes write as well.
+    """
 
     def __init__(self, url: str) -> None:
         try:
@@ -61,8 +66,10 @@ class Ledger:
             check_sqlite()
             self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
             self._readers = SqliteReaders(self._reader, READERS_MAX)
+            self.changes: Changes | None = Changes()
             self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
         else:
+            self.changes = None
             self._reader = self._writer = _postgres_engine(parsed.set(drivername="postgresql+psycopg"))
 
     @property
@@ -87,8 +94,11 @@ class Ledger:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, touched: Collection[str] | None = None) -> Iterator[Connection]:
         """One transaction, committed at the end of the block and rolled back by any exception.
+
+        Args:
+            touched: The accounts of which anything that answers are made of may change; None for any account.
 
         Raises:
             Unavailable: If the store is full, locked or away; nothing was written.
@@ -97,7 +107,11 @@ class Ledger:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
-            connection.commit()
+            try:
+                connection.commit()
+            finally:  # also where it is not known whether it was
+                if self.changes is not None:
+                    self.changes.note(touched)
 
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""

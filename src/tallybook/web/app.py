@@ -16,6 +16,7 @@ from tallybook.core.errors import Forbidden, TallybookError, TooLarge, Unauthent
 from tallybook.core.ids import new_id
 from tallybook.web.endpoint import Refusal, Reply, Surface
 from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed, RateLimited
+from tallybook.web.headers import RequestHeaders
 from tallybook.web.observe import Observer, RequestLine
 from tallybook.web.pipeline import Crews, Pipeline, Request, Trace
 from tallybook.web.problem import faults_of, status_of
@@ -89,7 +90,7 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began_s = time.perf_counter()
-        headers = Headers(scope=scope)
+        headers = RequestHeaders(scope["headers"])
         path = _raw_path(scope)
         request = Request(scope["method"], path, scope["query_string"], headers, receive, _request_id(headers))
         desk, below = self._find(headers, path)
@@ -197,13 +198,17 @@ def _host(headers: Headers) -> str:
 
 
 async def _send(send: Send, request: Request, reply: Reply, extra: Mapping[str, str]) -> None:
-    named = {"X-Request-Id": request.request_id, **extra, **reply.headers}
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
-    given = {name for name, _ in headers}
-    headers += [pair for pair in _SECURITY if pair[0] not in given]
+    headers = [(b"x-request-id", request.request_id.encode("latin-1"))]
+    if extra or reply.headers:
+        named = {**extra, **reply.headers}
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
+        given = {name for name, _ in headers}
+        headers += [pair for pair in _SECURITY if pair[0] not in given]
+    else:
+        headers += _SECURITY
     if reply.status != 204:
         headers.append((b"content-type", reply.media.encode("latin-1")))
-        headers.append((b"content-length", str(len(reply.body)).encode("ascii")))
+        headers.append((b"content-length", b"%d" % len(reply.body)))
     start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
     await send(start)
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})

@@ -86,7 +86,7 @@ def _values(pattern: tuple[str | None, ...], parts: list[str]) -> list[str] | No
                 return None
             continue
         try:
-            value = unquote_to_bytes(part).decode()
+            value = unquote_to_bytes(part).decode() if "%" in part else part
         except UnicodeDecodeError:
             return None
         if not value:

@@ -1,0 +1,68 @@
+"""What this process has committed, counted by account: whoever remembers an answer knows by it whether it still holds.
+
+Only for a ledger that no other process writes. An answer that was read after a count was taken may be given again for
+as long as the count stays the same: nothing that it was made of has changed.
+"""
+
+import threading
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+ACCOUNTS_COUNTED_MAX = 100_000
+"""Most accounts counted each on its own; beyond it everything counts as changed once."""
+Count = tuple[int, int]
+_Value = TypeVar("_Value")
+
+
+class Changes:
+    """Counts commits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commits = 0
+        self._all = 0
+        self._last: dict[str, int] = {}
+
+    def count(self, account_id: str) -> Count:
+        """Return a value that changes with every commit that may have changed anything of the account."""
+        return self._all, self._last.get(account_id, 0)
+
+    def note(self, account_ids: Iterable[str] | None) -> None:
+        """Count a commit that changed these accounts, or (None) anything; before anybody is told of it."""
+        with self._lock:
+            self._commits += 1
+            if account_ids is None or len(self._last) > ACCOUNTS_COUNTED_MAX:
+                self._last = {}
+                self._all = self._commits
+                return
+            for account_id in account_ids:
+                self._last[account_id] = self._commits
+
+
+class Memory(Generic[_Value]):
+    """Answers by account and question, each good for a span of time and while nothing of its account changes."""
+
+    def __init__(self, changes: Changes | None, most: int) -> None:
+        """Remember up to *most* answers; none at all without *changes*, where other processes write as well."""
+        self._changes = changes
+        self._most = most
+        self._known: dict[Hashable, tuple[Count, int, int, _Value]] = {}
+
+    def count(self, account_id: str) -> Count | None:
+        """Return the account's count, to be taken before an answer is read; None where nothing is remembered."""
+        return None if self._changes is None else self._changes.count(account_id)
+
+    def find(self, question: Hashable, count: Count | None, now_us: int) -> _Value | None:
+        """Return the answer that was given at the same *count*, if it is good at *now_us*."""
+        known = self._known.get(question)
+        if known is None or known[0] != count or not known[1] <= now_us < known[2]:
+            return None
+        return known[3]
+
+    def keep(self, question: Hashable, count: Count | None, good: tuple[int, int], answer: _Value) -> None:
+        """Remember *answer*, read after *count* was taken and good from one instant until before another."""
+        if count is None:
+            return
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[question] = (count, *good, answer)
