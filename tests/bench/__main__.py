@@ -1,12 +1,12 @@
-"""``make bench``: measure, print ratios, and say which bars are met. ARGS names some of: ingest queries memory."""
+"""``make bench``: measure, print ratios, say which bars are met. ARGS name some: ingest queries memory webhooks."""
 
 import sys
 
-from tests.bench import ingest, memory, queries
+from tests.bench import ingest, memory, queries, webhooks
 from tests.bench.report import Figure, print_table, say, write_json
 from tests.bench.scale import bench_dir, read_scale
 
-BENCHES = {"ingest": ingest.run, "queries": queries.run, "memory": memory.run}
+BENCHES = {"ingest": ingest.run, "queries": queries.run, "memory": memory.run, "webhooks": webhooks.run}
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ class Scale:
     queries_accounts: int = ACCOUNTS
     queries_requests: int = 1_000
     """Requests per endpoint and ledger."""
+    webhook_mix_messages: int = 1_500
+    webhook_rate_messages: int = 6_000
 
 
 SMALL = Scale(
@@ -42,6 +44,8 @@ SMALL = Scale(
     queries_events_few=6_000,
     queries_accounts=20,
     queries_requests=60,
+    webhook_mix_messages=300,
+    webhook_rate_messages=1_500,
 )
 
 

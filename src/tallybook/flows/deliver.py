@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 POLL_S = 0.1
 """How often the outbox is looked at while nothing happens."""
-ROUND_S = 0.02
+ROUND_S = 0.03
 """Least time between two rounds: what ends meanwhile is written together."""
 RESTED_S = 1.0
 """Rest after a round that failed."""
@@ -213,17 +213,21 @@ class Deliverer:
         lanes = [lane for lane in self._lanes.values() if lane.waiting]
         lanes.sort(key=lambda lane: lane.waiting[0].destination.failing_since_us is not None)
         for lane in lanes:
-            while lane.waiting and lane.running < min(lane.depth, self._per_destination_max):
-                if len(self._running) >= self._in_flight_max:
-                    return
-                claimed = lane.waiting.popleft()
-                if claimed.until_us - self._clock.now_us() < (ATTEMPT_TIMEOUT_S + MARGIN_S) * US_PER_S:
-                    self._returned.append(claimed)
-                    continue
-                lane.running += 1
-                task = asyncio.get_running_loop().create_task(self._attempt(lane, claimed))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+            self._begin_in(lane)
+
+    def _begin_in(self, lane: _Lane) -> None:
+        late_us = self._clock.now_us() + (ATTEMPT_TIMEOUT_S + MARGIN_S) * US_PER_S
+        while lane.waiting and lane.running < min(lane.depth, self._per_destination_max):
+            if len(self._running) >= self._in_flight_max:
+                return
+            claimed = lane.waiting.popleft()
+            if claimed.until_us < late_us:
+                self._returned.append(claimed)
+                continue
+            lane.running += 1
+            task = asyncio.get_running_loop().create_task(self._attempt(lane, claimed))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
     async def _attempt(self, lane: _Lane, claimed: Claimed) -> None:
         started_us, began_ns = self._clock.now_us(), time.monotonic_ns()
@@ -237,6 +241,8 @@ class Deliverer:
         if lane.depth == 1:
             self._returned += lane.waiting
             lane.waiting.clear()
+        if not self._stop.is_set():
+            self._begin_in(lane)
         self._forget_idle()
         lag_us = ended_us - claimed.queued_us if claimed.tries == 0 else None
         self._seen(AttemptSeen(claimed.destination.kind, attempted.outcome, latency_us, lag_us))
