@@ -26,6 +26,7 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
+from tallybook.house.alerts import open_watch
 from tallybook.house.costs import open_costs
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
@@ -123,12 +124,14 @@ class House:
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(self.ledger, self.access, self.clock)
         self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
+        watcher = open_watch(self.measure, self.accounts, self.costs, self.clock)
         writers = [
             Committer(
                 self.ledger,
                 lane,
                 series_an_hour_max=settings.series_an_hour_max,
                 accounts_auto_create=settings.accounts_auto_create,
+                watcher=watcher,
             )
             for lane in range(LANES)
         ]
