@@ -119,8 +119,9 @@ class Deliverer:
 
     def stop(self) -> None:
         """Claim nothing more; attempts that run get DRAIN_S to end, what was not tried is given back."""
+        already = self._stop.is_set()
         self._stop.set()
-        if self._loop is not None:
+        if self._loop is not None and not already:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def close(self) -> None:

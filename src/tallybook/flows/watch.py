@@ -27,6 +27,7 @@ from tallybook.core.instant import MINUTE_US, instant_text
 from tallybook.core.limit import Limit, LimitKind, Mode
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS, to_text
+from tallybook.core.period import billing_period
 from tallybook.core.plan import Account
 from tallybook.core.ports import PlanSource, UsageReader, UsageSnapshot
 from tallybook.core.resource import NO_RESOURCES
@@ -35,7 +36,7 @@ from tallybook.core.scheme import Scheme
 from tallybook.core.standing import counting_span, shown_period
 from tallybook.core.threshold import Threshold, thresholds_of
 from tallybook.core.watch import Crossing, Gauge, Left, SpentReader, ToldBefore, WatchDesk, Watched
-from tallybook.core.window import Span, billing_period, zone
+from tallybook.core.window import Span, zone
 
 SHAPES_CACHED_MAX = 1_000
 """Most plan versions of which it is remembered what is to be watched."""

@@ -16,12 +16,13 @@ from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, MINUTE_US
 from tallybook.core.limit import LimitKind
 from tallybook.core.number import NANOS
+from tallybook.core.period import billing_period
 from tallybook.core.plan import Account
 from tallybook.core.ports import Group, Pending
 from tallybook.core.rules import PLAIN, Own
 from tallybook.core.scheme import Scheme
 from tallybook.core.watch import LATE_DAYS, Gauge, Left, Watched, Watcher
-from tallybook.core.window import billing_period, zone
+from tallybook.core.window import zone
 from tallybook.ledger.accounts import read_accounts
 from tallybook.ledger.alert_rules import read_own
 from tallybook.ledger.alerts import AlertDesk
@@ -48,7 +49,7 @@ class _Entry:
     period_us: int
 
 
-Due = tuple[int, str, int]
+Due = tuple[int, str, int | None]
 """Account number, subject, period."""
 
 
@@ -163,14 +164,10 @@ class Watching:
                 continue
             period_us = entry.period_us if entry.low <= minute < entry.high else _period_us(entry, minute, now_us)
             for gauge in gauges:
-                if gauge.by_period:
-                    if period_us is None:
-                        continue
-                    key = (entry.account.no, gauge.subject, period_us)
-                else:
-                    key = (entry.account.no, gauge.subject, 0)
-                amount = _amount(gauge, row)
+                at_us = period_us if gauge.by_period else 0
+                amount = 0 if at_us is None else _amount(gauge, row)
                 if amount > 0:
+                    key = (entry.account.no, gauge.subject, at_us)
                     spent[key] = spent.get(key, 0) + amount
         return spent
 
