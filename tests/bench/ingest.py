@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tallybook.core.event import decode_events
+from tallybook.core.usual import Batch
 from tallybook.house import House
 from tests.bench.ledgers import OPERATOR, fresh, opened
 from tests.bench.load import TEMPLATES, Driven, drive
@@ -88,5 +88,5 @@ def _direct(scale: Scale, folder: Path) -> float:
 
 
 def _write(house: House, body: bytes) -> int:
-    prepared = house.ingest.prepare(decode_events(body), OPERATOR)
+    prepared = house.ingest.prepare(Batch(body), OPERATOR)
     return house.ingest.submit(prepared).result().accepted

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallybook.core.card import read_price, write_price
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.fields import errors_of
 from tallybook.core.number import NANOS_MAX
-from tallybook.core.card import read_price, write_price
 from tallybook.core.price import Price, price_for, unit_price
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -19,6 +19,7 @@ from tallybook.core.key import SCOPES, Caller
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account
 from tallybook.core.price import Price
+from tallybook.core.usual import Batch
 from tallybook.core.window import Span, all_time
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import QUEUE_EVENTS_MAX, CommitSeen, Ingest
@@ -100,7 +101,9 @@ class Works:
 
     def write(self, events: object, caller: Caller = OPERATOR, *, backfill: bool = True) -> Receipt:
         """Send events as the wire does, as JSON, and wait until they are safe."""
-        return self.ingest.write(decode_events(json_of(events)), caller, backfill=backfill)
+        body = json_of(events)
+        sent = Batch(body) if body.startswith(b"[") else decode_events(body)
+        return self.ingest.write(sent, caller, backfill=backfill)
 
     def account(self, account_id: str) -> Account:
         """Return an account that exists."""

@@ -4,14 +4,14 @@ What an event's `data` must hold is the catalogue's business. Rejections are val
 one bad event never fails its batch.
 """
 
-import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException
 from enum import StrEnum
+from hashlib import blake2b
 from typing import TypeGuard
 
 import msgspec
@@ -47,7 +47,8 @@ class Event(msgspec.Struct, gc=False):
 
     Attributes:
         index: Its place in the request.
-        body: The event as sent, with the defaulted attributes filled in: what the raw store keeps.
+        sent: Its data as it was decoded: an object, or a struct where it came in the usual form.
+        line: The event as sent, with the defaulted attributes filled in, as JSON: what the raw store keeps.
         key_hi, key_lo: 128-bit identity of (account, source, id) as two signed integers.
         digest: 64 bits of the payload (type, time as given, data): same identity, other digest = conflict.
     """
@@ -57,11 +58,26 @@ class Event(msgspec.Struct, gc=False):
     event_id: str
     type: str
     time_us: int
-    data: dict[str, object]
-    body: dict[str, object]
+    sent: dict[str, object] | msgspec.Struct
+    line: bytes
     key_hi: int
     key_lo: int
     digest: int
+
+    @property
+    def data(self) -> dict[str, object]:
+        """Its data as an object."""
+        if isinstance(self.sent, dict):
+            return self.sent
+        plain: dict[str, object] = msgspec.to_builtins(self.sent, builtin_types=(Decimal,))
+        return plain
+
+    @property
+    def body(self) -> dict[str, object]:
+        """The event as the raw store keeps it, decoded."""
+        kept = _decoder.decode(self.line)
+        assert isinstance(kept, dict)
+        return kept
 
 
 class EventError(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -89,11 +105,10 @@ class Admission:
 _WIDE = Context(prec=500)
 _DIGITS_MAX = 400
 """Numbers with more digits before or after the point than this are kept as they stand; no amount has so many."""
-_two_integers = struct.Struct(">qq").unpack
-_one_integer = struct.Struct(">q").unpack
+_three_integers = struct.Struct(">qqq").unpack
 
 
-def _exact(text: str) -> Decimal | int:
+def exact_number(text: str) -> Decimal | int:
     """Read a JSON number with a point or exponent exactly, in one form whatever its spelling (1.50 is 1.5)."""
     try:
         value = Decimal(text)
@@ -108,7 +123,7 @@ def _exact(text: str) -> Decimal | int:
     return value
 
 
-_decoder = msgspec.json.Decoder(float_hook=_exact)
+_decoder = msgspec.json.Decoder(float_hook=exact_number)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 encode_json: Callable[[object], bytes] = _encoder.encode
 encode_lines: Callable[[list[object]], bytes] = _encoder.encode_lines
@@ -122,7 +137,7 @@ def decode_json(body: bytes) -> object:
     """
     try:
         value: object = _decoder.decode(body)
-        _refuse_duplicate_keys(body, value, lines=False)
+        refuse_repeated_keys(body, _encoder.encode(value), lines=False)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JsonMalformed(f"the body is not JSON: {_reason(error)}") from None
     except RecursionError:
@@ -139,9 +154,19 @@ def decode_events(body: bytes, *, lines: bool = False, events_max: int | None = 
     """
     value = _decode_lines(body) if lines else decode_json(body)
     events = value if isinstance(value, list) else [value]
-    if events_max is not None and len(events) > events_max:
-        raise TooLarge(f"a request holds at most {events_max} events, this one has {len(events)}")
+    if events_max is not None:
+        refuse_too_many(events, events_max)
     return events
+
+
+def refuse_too_many(events: Sized, events_max: int = EVENTS_MAX) -> None:
+    """Refuse a request of more than *events_max* events.
+
+    Raises:
+        TooLarge: If it is one.
+    """
+    if len(events) > events_max:
+        raise TooLarge(f"a request holds at most {events_max} events, this one has {len(events)}")
 
 
 def _decode_lines(body: bytes) -> list[object]:
@@ -150,7 +175,7 @@ def _decode_lines(body: bytes) -> list[object]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, JsonMalformed):
         raise _bad_line(body) from None
     try:
-        _refuse_duplicate_keys(body, events, lines=True)
+        refuse_repeated_keys(body, _encoder.encode(events), lines=True)
     except RecursionError:
         raise JsonMalformed(f"a line is nested deeper than {DEPTH_MAX} levels") from None
     return events
@@ -171,14 +196,17 @@ def _reason(error: Exception) -> str:
     return text.removeprefix("JSON is malformed: ") if isinstance(error, msgspec.MsgspecError) else "not UTF-8"
 
 
-def _refuse_duplicate_keys(body: bytes, value: object, *, lines: bool) -> None:
+def refuse_repeated_keys(body: bytes, written: bytes, *, lines: bool) -> None:
     """Refuse a body that says a key twice: of two amounts, neither can be believed.
 
-    The decoder keeps the last of two equal keys, so a body that lost one has fewer colons when written again.
+    The decoder keeps the last of two equal keys, so a body that lost one has fewer colons when it was *written* again.
     Escaped colons could hide that; bodies with them are read key by key.
+
+    Raises:
+        JsonMalformed: Naming the key.
     """
     escaped = b"\\u003a" in body or b"\\u003A" in body
-    if not escaped and body.count(b":") == _encoder.encode(value).count(b":"):
+    if not escaped and body.count(b":") == written.count(b":"):
         return
     text, place = body.decode(), 0
     while (start := _NOT_SPACE.search(text, place)) is not None:
@@ -231,12 +259,16 @@ def read_event(index: int, body: object, admission: Admission, *, any_time: bool
         _check_tree(extensions, "", 1)
     if b"\\u0000" in payload or payload.count(b"{") + payload.count(b"[") > DEPTH_MAX:
         _check_tree(data, "/data", 2)
-    identity = hashlib.blake2b(f"{account_id}\0{source}\0{event_id}".encode(), digest_size=16).digest()
-    key_hi, key_lo = _two_integers(identity)
-    (digest,) = _one_integer(hashlib.blake2b(payload, digest_size=8).digest())
+    key_hi, key_lo, digest = identify(f"{account_id}\0{source}\0{event_id}", payload)
     if given_us is None or "source" not in body or "subject" not in body:
         body = {**body, "source": source, "subject": account_id, "time": body.get("time") or instant_text(time_us)}
-    return Event(index, account_id, event_id, event_type, time_us, data, body, key_hi, key_lo, digest)
+    line = _encoder.encode(body)
+    return Event(index, account_id, event_id, event_type, time_us, data, line, key_hi, key_lo, digest)
+
+
+def identify(name: str, payload: bytes) -> tuple[int, int, int]:
+    """Return the identity of the event called *name*, in two halves, and the digest of its payload."""
+    return _three_integers(blake2b(name.encode(), digest_size=16).digest() + blake2b(payload, digest_size=8).digest())
 
 
 def _bounded(value: object, pointer: str) -> bytes:

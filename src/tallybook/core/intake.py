@@ -1,7 +1,9 @@
 """A request's events on their way in: read one by one, and what became of each as one receipt."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
@@ -11,6 +13,10 @@ from tallybook.core.key import Caller
 from tallybook.core.ports import Pending, Verdict
 from tallybook.core.resource import Change, read_word
 from tallybook.core.scheme import Scheme
+from tallybook.core.usual import Batch, Sent, plainly
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _RESOURCE_TYPES = frozenset(Change)
 _NAMED = {"agent": "agent_id", "api_subscription": "api_id", "phone_number": "number_id"}
@@ -46,6 +52,26 @@ class Prepared:
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
 
+def read_batch(batch: Batch, admission: Admission, scheme: Scheme) -> Prepared:
+    """Read the body of a request; events that cannot count get their error here.
+
+    Raises:
+        JsonMalformed: If it is not JSON, or a key is said twice. Nothing of it counts then.
+        TooLarge: For too many events.
+    """
+    prepared = Prepared([], [], lone=False, scheme=scheme)
+    events, lines = scheme.usual.decode(batch)
+    take, read = prepared.pending.append, scheme.usual.read
+    for index, sent in enumerate(events):
+        if not isinstance(sent, Sent):
+            _read_one(index, sent, admission, prepared)
+        elif (usual := read(index, sent, lines[index], admission)) is not None:
+            take(Pending(*usual))
+        else:
+            _read_one(index, plainly(lines[index]), admission, prepared)
+    return prepared
+
+
 def read_request(events: Sequence[object], admission: Admission, scheme: Scheme, *, lone: bool) -> Prepared:
     """Read decoded events; those that cannot count get their error here.
 
@@ -57,11 +83,15 @@ def read_request(events: Sequence[object], admission: Admission, scheme: Scheme,
     """
     prepared = Prepared([], [], lone, scheme)
     for index, body in enumerate(events):
-        try:
-            prepared.pending.append(read_pending(read_event(index, body, admission), scheme))
-        except FieldInvalid as error:
-            prepared.errors.append(_rejection(index, body, error, lone=lone))
+        _read_one(index, body, admission, prepared)
     return prepared
+
+
+def _read_one(index: int, body: object, admission: Admission, prepared: Prepared) -> None:
+    try:
+        prepared.pending.append(read_pending(read_event(index, body, admission), prepared.scheme))
+    except FieldInvalid as error:
+        prepared.errors.append(_rejection(index, body, error, lone=prepared.lone))
 
 
 def read_pending(event: Event, scheme: Scheme) -> Pending:
@@ -123,6 +153,33 @@ def read_again(pending: Pending, scheme: Scheme) -> Pending:
         return read_pending(pending.event, scheme)
     except FieldInvalid:
         return Pending(pending.event, scheme.unmetered(pending.event))
+
+
+class Waiting:
+    """Joins the parts of a request that went to several lanes into one answer."""
+
+    def __init__(self, prepared: Prepared, answer: "Future[Receipt]", parts: int) -> None:
+        self._prepared = prepared
+        self._answer = answer
+        self._open = parts
+        self._failure: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def part_done(self, part: "Future[list[tuple[int, Verdict]]]") -> None:
+        """Take what became of one part; the last one answers."""
+        with self._lock:
+            self._open -= 1
+            failure = part.exception()
+            if failure is None:
+                self._prepared.verdicts.update(part.result())
+            else:
+                self._failure = failure
+            last = self._open == 0
+        if last:
+            if self._failure is None:
+                self._answer.set_result(receipt(self._prepared))
+            else:
+                self._answer.set_exception(self._failure)
 
 
 # --- our own ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,11 @@ from tallybook.core.catalogue import UNMETERED, Catalogue
 from tallybook.core.errors import Conflict
 from tallybook.core.event import Event
 from tallybook.core.meter import Meter
+from tallybook.core.resource import Change
 from tallybook.core.shape import CLOSED, Shape, TypeReader, readers, shape_of, type_in
+from tallybook.core.usual import Usual
+
+_RESOURCE_TYPES = frozenset(Change)
 
 
 class State(StrEnum):
@@ -39,6 +43,7 @@ class Scheme:
         serving: Event type -> the generation that answers questions.
         written: Every generation that new events go to, by type number.
         readers: Event type -> how its events are read.
+        usual: How events in their usual form are read at once; those of resources are not among them.
         unmetered_nos: Type numbers of the rollups that count events which no meter reads.
     """
 
@@ -47,6 +52,7 @@ class Scheme:
     serving: Mapping[str, Generation]
     written: Mapping[int, Generation]
     readers: Mapping[str, TypeReader]
+    usual: Usual
     unmetered_nos: tuple[int, ...]
 
     def unmetered(self, event: Event) -> tuple[Reading, ...]:
@@ -82,12 +88,14 @@ def make_scheme(version: int, catalogue: Catalogue, generations: Iterable[Genera
     shapes: dict[str, list[tuple[int, Shape]]] = {}
     for generation in live:
         shapes.setdefault(generation.shape.event_type, []).append((generation.type_no, generation.shape))
+    found = readers(catalogue, shapes)
     return Scheme(
         version=version,
         catalogue=catalogue,
         serving={g.shape.event_type: g for g in live if g.state is State.SERVING},
         written={g.type_no: g for g in live},
-        readers=readers(catalogue, shapes),
+        readers=found,
+        usual=Usual({name: reader for name, reader in found.items() if name not in _RESOURCE_TYPES}),
         unmetered_nos=tuple(type_no for type_no, _ in shapes.get(UNMETERED, ())),
     )
 

@@ -100,10 +100,12 @@ class TypeReader:
     """
 
     def __init__(self, event: EventType, shapes: Iterable[tuple[int, Shape]]) -> None:
-        self._fields = [(f.name, _sure_chars(f), f.required, _converter(f)) for f in event.fields.values()]
+        self.event = event
+        self.shapes = tuple(shapes)
+        self._fields = [(f.name, sure_chars(f), f.required, converter(f)) for f in event.fields.values()]
         self._kinds = {f.name: f.kind for f in event.fields.values()}
         self._labels = [(f.name, f.label) for f in event.fields.values() if f.label is not None]
-        self._shapes = [_compile(type_no, shape, self._kinds) for type_no, shape in shapes]
+        self._shapes = [_compile(type_no, shape, self._kinds) for type_no, shape in self.shapes]
 
     def check(self, event: Event) -> Known:
         """Return the event's checked fields.
@@ -113,9 +115,9 @@ class TypeReader:
         """
         get = event.data.get
         known: Known = {}
-        for name, sure_chars, required, convert in self._fields:
+        for name, chars, required, convert in self._fields:
             value = get(name)
-            if type(value) is str and 0 < len(value) <= sure_chars:
+            if type(value) is str and 0 < len(value) <= chars:
                 known[name] = value
             elif value is not None and value != "":
                 known[name] = convert(value, f"/data/{name}")
@@ -135,7 +137,7 @@ class TypeReader:
         if not self._labels:
             return []
         return [
-            (name, _as_text(known[name]), str(known[label]))
+            (name, as_text(known[name]), str(known[label]))
             for name, label in self._labels
             if name in known and label in known
         ]
@@ -166,16 +168,16 @@ def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[
     """Return the function that says what *shape* keeps of an event; the usual parts of shapes cost no call."""
     dimensions, fields = shape.dimensions, shape.fields
     texts = all(kinds.get(name) in _TEXTS for name in dimensions)
-    tests = [_test(condition) for condition in shape.conditions]
+    tests = [(condition.field, condition_test(condition)) for condition in shape.conditions]
     rest = bool(shape.marks or shape.uniques)
 
     def read(event: Event, known: Known) -> Reading:
         get = known.get
         values = tuple(map(get, dimensions))
         if not texts:
-            values = tuple([None if value is None else _as_text(value) for value in values])
+            values = tuple([None if value is None else as_text(value) for value in values])
         if tests:
-            values += tuple([FLAG if test(known) else None for test in tests])
+            values += tuple([FLAG if test(get(name)) else None for name, test in tests])
         sums = tuple(map(get, fields))
         if not rest:
             return Reading(type_no, values, sums)  # type: ignore[arg-type]
@@ -193,15 +195,16 @@ def _marks(shape: Shape, event: Event, known: Known) -> tuple[tuple[int, str], .
 
 
 def _uniques(shape: Shape, known: Known) -> tuple[tuple[int, int, int], ...]:
-    return tuple((place, *_hashed(_as_text(known[name]))) for place, name in enumerate(shape.uniques) if name in known)
+    return tuple((place, *_hashed(as_text(known[name]))) for place, name in enumerate(shape.uniques) if name in known)
 
 
 # --- one field --------------------------------------------------------------------------------------------------------
 
-_Converter = Callable[[object, str], Value]
+Converter = Callable[[object, str], Value]
 
 
-def _converter(field: Field) -> _Converter:
+def converter(field: Field) -> Converter:
+    """Return the function that checks a value of *field*; it raises FieldInvalid with the pointer it is given."""
     if field.kind is Kind.TEXT:
         return _text_converter(_text_bytes_max(field))
     if field.kind is Kind.ENUM:
@@ -217,19 +220,19 @@ def _text_bytes_max(field: Field) -> int:
     return ID_BYTES_MAX if not field.name.endswith("name") else NAME_BYTES_MAX
 
 
-def _sure_chars(field: Field) -> int:
+def sure_chars(field: Field) -> int:
     """Return how long a text may be to be taken as it stands, without asking the converter; most are that short."""
     return _text_bytes_max(field) // 4 if field.kind is Kind.TEXT else 0
 
 
-def _text_converter(bytes_max: int) -> _Converter:
+def _text_converter(bytes_max: int) -> Converter:
     def convert(value: object, pointer: str) -> str:
         return check_text(value, pointer, bytes_max=bytes_max)
 
     return convert
 
 
-def _enum_converter(values: tuple[str, ...]) -> _Converter:
+def _enum_converter(values: tuple[str, ...]) -> Converter:
     known = frozenset(values)
 
     def convert(value: object, pointer: str) -> str:
@@ -240,10 +243,9 @@ def _enum_converter(values: tuple[str, ...]) -> _Converter:
     return convert
 
 
-def _number_converter(field: Field) -> _Converter:
+def _number_converter(field: Field) -> Converter:
     low, high, whole = field.low, field.high, field.kind is Kind.INTEGER
-    least = -QUANTITY_MAX if low is None else -(-low // NANOS)
-    most = QUANTITY_MAX if high is None else high // NANOS
+    least, most = whole_bounds(field)
 
     def convert(value: object, pointer: str) -> int:
         if type(value) is int and least <= value <= most:
@@ -256,6 +258,12 @@ def _number_converter(field: Field) -> _Converter:
         return nanos
 
     return convert
+
+
+def whole_bounds(field: Field) -> tuple[int, int]:
+    """Return the least and the greatest whole number that a number's field may hold."""
+    least = -QUANTITY_MAX if field.low is None else -(-field.low // NANOS)
+    return least, QUANTITY_MAX if field.high is None else field.high // NANOS
 
 
 def _bounds(low: int | None, high: int | None) -> str:
@@ -272,26 +280,27 @@ def _boolean(value: object, pointer: str) -> bool:
 
 def _scalar(value: object, pointer: str) -> str:
     if isinstance(value, bool):
-        return _as_text(value)
+        return as_text(value)
     if isinstance(value, str):
         return check_text(value, pointer)
     return to_text(parse_nanos(value, pointer))
 
 
-def _as_text(value: Value) -> str:
+def as_text(value: Value) -> str:
+    """Return a checked value as dimensions and sets of distinct values have it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else to_text(value)
 
 
-def _test(condition: Condition) -> Callable[[Known], bool]:
-    name, values = condition.field, condition.values
+def condition_test(condition: Condition) -> Callable[[Value | None], bool]:
+    """Return the function that says whether a checked field, None where it is missing, meets *condition*."""
+    values = condition.values
     if condition.operator is Operator.IN:
-        return lambda known: name in known and _as_text(known[name]) in values
+        return lambda value: value is not None and as_text(value) in values
     bound, at_least = parse_nanos(values[0]), condition.operator is Operator.GTE
 
-    def compare(known: Known) -> bool:
-        value = known.get(name)
+    def compare(value: Value | None) -> bool:
         if value is None:
             return False
         nanos = value if type(value) is int else parse_nanos(value)

@@ -19,10 +19,11 @@ from tallybook.core.clock import Clock
 from tallybook.core.desk import Desk, LaneWriter
 from tallybook.core.errors import Forbidden, TallybookError, Unavailable
 from tallybook.core.event import Admission, Outcome
-from tallybook.core.intake import Prepared, Receipt, read_again, read_request, receipt
+from tallybook.core.intake import Prepared, Receipt, Waiting, read_again, read_batch, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
 from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
 from tallybook.core.scheme import Scheme
+from tallybook.core.usual import Batch
 
 _T = TypeVar("_T")
 
@@ -30,6 +31,7 @@ QUEUE_EVENTS_MAX = 200_000
 GROUP_EVENTS_MAX = 20_000
 RETRY_AFTER_S = 1
 UNQUEUED_EVENTS_MAX = 100
+UNQUEUED_BYTES_MAX = 32 * 1024
 """Requests of more events are read one after the other. Threads that read at the same time only take turns at the
 interpreter's lock, and the more of them want it, the longer the lanes wait for it between their statements."""
 
@@ -83,22 +85,27 @@ class Ingest:
         return sum(lane.queued for lane in self._lanes)
 
     def prepare(
-        self, events: Sequence[object], caller: Caller, *, lone: bool = False, backfill: bool = False
+        self, events: Sequence[object] | Batch, caller: Caller, *, lone: bool = False, backfill: bool = False
     ) -> Prepared:
         """Read decoded events; those that cannot count get their error here.
 
         Args:
-            events: As `core.event.decode_events` returns them.
+            events: As `core.event.decode_events` returns them, or what it would decode: that is the quicker way.
             caller: The key that sends them.
             lone: Whether the request was one object rather than an array, for the pointers of its errors.
             backfill: Lift the limit on how far back events may lie; for the operator's imports.
 
         Raises:
             Forbidden: For *backfill* without an operator's key with the scope ``admin``.
+            JsonMalformed: For a batch that is not JSON, or says a key twice. Nothing of it counts.
+            TooLarge: For a batch of too many events.
         """
         if backfill and not (caller.is_operator and ADMIN in caller.scopes):
             raise Forbidden("only an operator's key with the scope admin may backfill", required_scope=ADMIN)
         admission = Admission(caller, self._clock.now_us(), backfill)
+        if isinstance(events, Batch):
+            with self._reading if len(events.body) > UNQUEUED_BYTES_MAX else _FREELY:
+                return read_batch(events, admission, self._schemes.scheme)
         with self._reading if len(events) > UNQUEUED_EVENTS_MAX else _FREELY:
             return read_request(events, admission, self._schemes.scheme, lone=lone)
 
@@ -120,7 +127,7 @@ class Ingest:
             answer.set_result(receipt(prepared))
             return answer
         tickets = [_Ticket(items, prepared.scheme) for items in parts.values()]
-        waiting = _Waiting(prepared, answer, len(tickets))
+        waiting = Waiting(prepared, answer, len(tickets))
         for lane_no, ticket in zip(parts, tickets, strict=True):
             self._lanes[lane_no].check_room(len(ticket.pending))
         for lane_no, ticket in zip(parts, tickets, strict=True):
@@ -128,7 +135,7 @@ class Ingest:
             self._lanes[lane_no].put(ticket)
         return answer
 
-    def write(self, events: Sequence[object], caller: Caller, *, backfill: bool = False) -> Receipt:
+    def write(self, events: Sequence[object] | Batch, caller: Caller, *, backfill: bool = False) -> Receipt:
         """Prepare, submit and wait."""
         return self.submit(self.prepare(events, caller, backfill=backfill)).result()
 
@@ -158,32 +165,6 @@ class Ingest:
 
     def _lane_of(self, account_id: str) -> int:
         return zlib.crc32(account_id.encode()) % len(self._lanes) if len(self._lanes) > 1 else 0
-
-
-class _Waiting:
-    """Joins the parts of a request that went to several lanes into one answer."""
-
-    def __init__(self, prepared: Prepared, answer: "Future[Receipt]", parts: int) -> None:
-        self._prepared = prepared
-        self._answer = answer
-        self._open = parts
-        self._failure: BaseException | None = None
-        self._lock = threading.Lock()
-
-    def part_done(self, part: "Future[list[tuple[int, Verdict]]]") -> None:
-        with self._lock:
-            self._open -= 1
-            failure = part.exception()
-            if failure is None:
-                self._prepared.verdicts.update(part.result())
-            else:
-                self._failure = failure
-            last = self._open == 0
-        if last:
-            if self._failure is None:
-                self._answer.set_result(receipt(self._prepared))
-            else:
-                self._answer.set_exception(self._failure)
 
 
 # --- lanes ----------------------------------------------------------------------------------------------------------

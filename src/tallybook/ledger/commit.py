@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, text
 
 from tallybook.core.aggregate import SeriesKey, Tally
 from tallybook.core.desk import Errand
-from tallybook.core.event import Outcome, encode_lines
+from tallybook.core.event import Outcome
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
@@ -202,7 +202,7 @@ class Committer:
         batch: tuple[int, int],
     ) -> None:
         batch_no, received_us = batch
-        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(encode_lines([p.event.body for p in accepted]))
+        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([p.event.line for p in accepted]))
         connection.execute(
             insert(raw_batches),
             {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}

@@ -3,6 +3,7 @@
 Not for what an event must hold (see `tallybook.core.event`).
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers
 
 from tallybook.core.errors import FieldInvalid, JsonMalformed
 from tallybook.core.event import decode_events, decode_json
+from tallybook.core.usual import Batch
 from tallybook.web.endpoint import JSON, RawBody
 from tallybook.web.wire import media_type
 
@@ -18,13 +20,15 @@ BATCH = "application/cloudevents-batch+json"
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 MEDIA = (STRUCTURED, BATCH, JSON, *LINES)
 
+_OPENING = re.compile(rb"[ \t\r\n]*\[")
+
 ATTRIBUTE_PREFIX = "ce-"
 ATTRIBUTES_MAX = 64
 """Most ``ce-`` headers of one event in binary mode."""
 
 
-def read_events(body: RawBody) -> tuple[list[object], bool]:
-    """Return the events of a request, and whether it was one object rather than a list of them.
+def read_events(body: RawBody) -> tuple[list[object] | Batch, bool]:
+    """Return the events of a request, or what they are decoded from; and whether it was one object.
 
     Raises:
         MediaUnsupported: For a Content-Type that is none of MEDIA.
@@ -35,12 +39,13 @@ def read_events(body: RawBody) -> tuple[list[object], bool]:
         return [_read_binary(body)], True
     media = media_type(body.headers, MEDIA)
     if media in LINES:
-        return decode_events(body.data, lines=True), False
-    lone = body.data.lstrip(b" \t\r\n")[:1] != b"["
-    events = decode_events(body.data)
+        return Batch(body.data, lines=True), False
+    if media != STRUCTURED and _OPENING.match(body.data):
+        return Batch(body.data), False
+    events, lone = decode_events(body.data), _OPENING.match(body.data) is None
     if media == STRUCTURED and not lone:
         raise JsonMalformed(f"{STRUCTURED} carries one event as an object; for an array say {BATCH}")
-    if media == BATCH and lone:
+    if media == BATCH:
         raise JsonMalformed(f"{BATCH} carries an array of events; for one object say {STRUCTURED}")
     return events, lone
 
