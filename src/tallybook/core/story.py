@@ -44,27 +44,35 @@ class FoundEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a look stopped: in this batch, after so many of the events it found there."""
+
+    batch_no: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which events are searched; empty texts match all.
 
     Attributes:
         start_us, end_us: Times of events, half-open.
-        before_batch: Only batches with a lower number: where an earlier look stopped.
+        place: Where an earlier look stopped.
     """
 
     start_us: int
     end_us: int
     type: str = ""
     event_id: str = ""
-    before_batch: int | None = None
+    place: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Events, newest received first; *next_batch* is where to go on, None where there is no more to look at."""
+    """Events, newest received first; *stop* is where to go on, None where there is no more to look at."""
 
     events: Sequence[FoundEvent]
-    next_batch: int | None
+    stop: Stop | None
     batches: int
 
 

@@ -90,7 +90,7 @@ class Stories:
         """Return accepted events of the account whose time lies in the span that is wanted."""
         found = self._store.search(account.no, account.id, wanted)
         inside = [one for one in found.events if wanted.start_us <= _read(one).time_us < wanted.end_us]
-        return Found(inside, found.next_batch, found.batches)
+        return Found(inside, found.stop, found.batches)
 
     def notes(self, account: Account) -> list[EventNote]:
         """Return the latest events of the account that did not count, newest first."""

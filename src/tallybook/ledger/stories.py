@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from tallybook.core.event import Outcome, decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, HOUR_US
-from tallybook.core.story import NOTES_KEPT_DAYS, EventNote, Found, FoundEvent, Wanted, identity_of
+from tallybook.core.story import NOTES_KEPT_DAYS, EventNote, Found, FoundEvent, Stop, Wanted, identity_of
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.session_tables import event_notes
@@ -35,20 +35,23 @@ class LedgerStories:
         self._ledger = ledger
 
     def search(self, account_no: int, account_id: AccountId, wanted: Wanted) -> Found:
-        """Return up to FOUND_MAX events, of whole batches, looking into up to BATCHES_MAX of them."""
+        """Return up to FOUND_MAX events, looking into up to BATCHES_MAX batches."""
         found: list[FoundEvent] = []
-        looked, decoded, last = 0, 0, None
+        looked, decoded = 0, 0
         with self._ledger.reading() as connection:
             numbers = _batches(connection, account_no, wanted)
             for number in numbers[:BATCHES_MAX]:
                 if len(found) >= FOUND_MAX or decoded > DECODED_BYTES_MAX:
                     break
                 row, plain = _batch(connection, number)
-                looked, decoded, last = looked + 1, decoded + len(plain), number
-                mine = list(_matching(plain, account_id, wanted))
-                found += [FoundEvent(body, number, row.received_us) for body in reversed(mine)]
-        more = len(numbers) > looked
-        return Found(found, last if more else None, looked)
+                looked, decoded = looked + 1, decoded + len(plain)
+                mine = list(_matching(plain, account_id, wanted))[::-1]
+                seen = wanted.place.seen if wanted.place is not None and wanted.place.batch_no == number else 0
+                room = FOUND_MAX - len(found)
+                found += [FoundEvent(body, number, row.received_us) for body in mine[seen : seen + room]]
+                if len(mine) > seen + room:
+                    return Found(found, Stop(number, seen + room), looked)
+        return Found(found, Stop(numbers[looked], 0) if len(numbers) > looked else None, looked)
 
     def find(self, account_no: int, account_id: AccountId, source: str, identity: tuple[int, int]) -> FoundEvent | None:
         """Return the accepted event of an identity, None where there is none."""
@@ -109,8 +112,8 @@ def _batches(connection: Connection, account_no: int, wanted: Wanted) -> list[in
     """Return the numbers of the newest batches to look into, and one more where there are more."""
     hours = raw_index.c.hour.between(wanted.start_us // HOUR_US, (wanted.end_us - 1) // HOUR_US)
     numbers = select(raw_index.c.batch_no).distinct().where(raw_index.c.account_no == account_no, hours)
-    if wanted.before_batch is not None:
-        numbers = numbers.where(raw_index.c.batch_no < wanted.before_batch)
+    if wanted.place is not None:
+        numbers = numbers.where(raw_index.c.batch_no <= wanted.place.batch_no)
     return list(connection.scalars(numbers.order_by(raw_index.c.batch_no.desc()).limit(BATCHES_MAX + 1)))
 
 

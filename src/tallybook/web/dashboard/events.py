@@ -1,31 +1,35 @@
 """Events: searched by type, id and time, and the story of one; beside them those that did not count, and why."""
 
 from datetime import date, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import Meta
 
 from tallybook.core.errors import NotFound, RangeInvalid
 from tallybook.core.event import DEFAULT_SOURCE, encode_json
 from tallybook.core.ids import ID_BYTES_MAX
 from tallybook.core.instant import DAY_US, day_of, day_start_us
 from tallybook.core.key import USAGE_READ
-from tallybook.core.story import FoundEvent, Wanted
+from tallybook.core.story import FoundEvent, Stop, Wanted
 from tallybook.web.dashboard.page import Page, Visit
 from tallybook.web.endpoint import Reply
 
 DAYS_DEFAULT = 7
 SUMMARY_CHARS_MAX = 160
+BATCH_MAX = 2**62
 
 
 class EventsQuery(msgspec.Struct, frozen=True):
-    """What is searched; *until* is the last day that counts, *before* where an earlier look stopped."""
+    """What is searched; *until* is the last day that counts, *batch* and *seen* are where an earlier look stopped."""
 
     type: str | None = None
     id: str | None = None
     from_: str | None = msgspec.field(name="from", default=None)
     until: str | None = None
-    before: int | None = None
+    batch: Annotated[int | None, Meta(ge=0, le=BATCH_MAX)] = None
+    seen: Annotated[int, Meta(ge=0, le=BATCH_MAX)] = 0
 
 
 class StoryQuery(msgspec.Struct, frozen=True):
@@ -44,11 +48,13 @@ def get_events(visit: Visit) -> Reply:
         raise RangeInvalid("the last day lies before the first", parameter="until")
     # days: an event may lie a few minutes ahead, so the end of the last day is exact
     end_us = day_start_us(last) + DAY_US
-    wanted = Wanted(max(0, day_start_us(first)), end_us, query.type or "", query.id or "", query.before)
+    place = None if query.batch is None else Stop(query.batch, query.seen)
+    wanted = Wanted(max(0, day_start_us(first)), end_us, query.type or "", query.id or "", place)
     found = visit.rooms.stories.search(visit.account, wanted)
     asked = {"type": query.type, "id": query.id, "from": first.isoformat(), "until": last.isoformat()}
     kept = {name: value for name, value in asked.items() if value}
-    further = urlencode({**kept, "before": str(found.next_batch)}) if found.next_batch is not None else None
+    stop = found.stop
+    further = None if stop is None else urlencode({**kept, "batch": str(stop.batch_no), "seen": str(stop.seen)})
     return visit.html(
         "events.html",
         query=query,
@@ -58,7 +64,7 @@ def get_events(visit: Visit) -> Reply:
         rows=[_row(one) for one in found.events],
         further=further,
         batches=found.batches,
-        notes=visit.rooms.stories.notes(visit.account) if query.before is None else [],
+        notes=visit.rooms.stories.notes(visit.account) if place is None else [],
     )
 
 
