@@ -86,9 +86,14 @@ class NewLink:
 
 
 class Sessions:
-    """Begins, finds and ends sessions; safe for any number of threads and processes."""
+    """Begins, finds and ends sessions; safe for any number of threads and processes.
 
-    def __init__(self, store: SessionStore, keys: Keys, clock: Clock) -> None:
+    Attributes:
+        public_url: Where people reach this server, for links; empty where nobody said.
+    """
+
+    def __init__(self, store: SessionStore, keys: Keys, clock: Clock, *, public_url: str = "") -> None:
+        self.public_url = public_url
         self._store = store
         self._keys = keys
         self._clock = clock

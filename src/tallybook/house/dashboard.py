@@ -22,9 +22,9 @@ ENDED_EVERY = 120
 """Sweeps between two looks for sessions and links that ended."""
 
 
-def open_sessions(ledger: Ledger, access: Access, clock: Clock) -> tuple[Sessions, Job]:
+def open_sessions(settings: Settings, ledger: Ledger, access: Access, clock: Clock) -> tuple[Sessions, Job]:
     """Return who is logged in, and the job that forgets who was."""
-    sessions = Sessions(LedgerSessions(ledger), access, clock)
+    sessions = Sessions(LedgerSessions(ledger), access, clock, public_url=settings.public_url)
     return sessions, Job("sessions", sessions.step, every=ENDED_EVERY)
 
 

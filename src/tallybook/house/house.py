@@ -122,7 +122,7 @@ class House:
         self.measure = Measure(usage, self.metering, self.accounts)
         self.costs = open_costs(settings, usage, self.measure, self.accounts)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
-        self.sessions, self._ended_sessions = open_sessions(self.ledger, self.access, self.clock)
+        self.sessions, self._ended_sessions = open_sessions(settings, self.ledger, self.access, self.clock)
         self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
         watcher = open_watch(self.measure, self.accounts, self.costs, self.clock)
         writers = [
