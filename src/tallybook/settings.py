@@ -108,6 +108,7 @@ class Settings:
     catalogue_file: Path | None = None
     plans_file: Path | None = None
     llm_prices_file: Path | None = None
+    invoices_close_after_h: int = 0
     accounts_auto_create: bool = True
     dialect_hosts: Mapping[str, str] = field(default_factory=lambda: _NO_HOSTS)
     metrics_public: bool = False
@@ -143,6 +144,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "catalogue_file": _file,
     "plans_file": _file,
     "llm_prices_file": _file,
+    "invoices_close_after_h": _integer(0, 2_400),
     "accounts_auto_create": _flag,
     "dialect_hosts": _hosts,
     "metrics_public": _flag,

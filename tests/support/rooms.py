@@ -16,6 +16,7 @@ from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
+from tallybook.flows.invoice import Invoices
 from tallybook.flows.keep import open_books
 from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
@@ -29,6 +30,7 @@ from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.fills import Fills
 from tallybook.ledger.holds import LedgerHolds
+from tallybook.ledger.invoices import LedgerInvoices
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
@@ -62,6 +64,7 @@ class Flows:
     ingest: Ingest
     measure: Measure
     costs: Costs
+    invoices: Invoices
     metering: Metering
     fill: Fill
 
@@ -99,6 +102,7 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     limits = Limits(measure, usage, accounts, holds, ingest, changes=ledger.changes)
     billing = Billing(ingest)
     leases = Leases(accounts, holds, ingest)
+    costs = Costs(usage, measure, accounts, {"llm": load_price_list("llm", packaged("llm_prices.toml"))})
     yield Flows(
         clock=clock,
         ledger=ledger,
@@ -118,7 +122,8 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
         inventory=Inventory(resources, ingest, limits, clock),
         ingest=ingest,
         measure=measure,
-        costs=Costs(usage, measure, accounts, {"llm": load_price_list("llm", packaged("llm_prices.toml"))}),
+        costs=costs,
+        invoices=Invoices(LedgerInvoices(ledger), accounts, costs),
         metering=metering,
         fill=Fill(Fills(ledger, series_an_hour_max=SERIES_AN_HOUR_MAX), metering),
     )

@@ -21,6 +21,7 @@ PATH_VALUES = {
     "account_id": "acme",
     "api_id": "api_1",
     "add_on_id": "add_0",
+    "invoice_number": "INV-000001",
     "delivery_id": "dlv_0",
     "endpoint_id": "whe_0",
     "key_id": "key_none",

@@ -1,15 +1,24 @@
-"""Wiring of what costs money: lists of prices and the flow that reads costs."""
+"""Wiring of what costs money: lists of prices, the flow that reads costs, and that of invoices."""
 
+from tallybook.core.clock import Clock
+from tallybook.core.instant import HOUR_US
 from tallybook.core.pricelist import PriceList, load_price_list
 from tallybook.flows.cost import Costs
+from tallybook.flows.invoice import Invoices
 from tallybook.flows.measure import Measure
 from tallybook.flows.subscribe import Accounts
+from tallybook.flows.sweep import Job
 from tallybook.house.start import own_text, packaged_text
+from tallybook.ledger.invoices import LedgerInvoices
+from tallybook.ledger.open import Ledger
 from tallybook.ledger.usage import Usage
 from tallybook.settings import Settings
 
 LLM = "llm"
 """The list of prices of language models, as rate cards call it."""
+
+CLOSE_EVERY = 120
+"""Sweeps between two looks for periods that are due: once a minute."""
 
 
 def price_lists(settings: Settings) -> dict[str, PriceList]:
@@ -25,3 +34,13 @@ def price_lists(settings: Settings) -> dict[str, PriceList]:
 def open_costs(settings: Settings, usage: Usage, measure: Measure, accounts: Accounts) -> Costs:
     """Return the flow that reads costs."""
     return Costs(usage, measure, accounts, price_lists(settings))
+
+
+def open_invoices(
+    settings: Settings, ledger: Ledger, accounts: Accounts, costs: Costs, clock: Clock
+) -> tuple[Invoices, list[Job]]:
+    """Return the flow of invoices, and the job that closes periods by itself where the settings ask for it."""
+    hours = settings.invoices_close_after_h
+    invoices = Invoices(LedgerInvoices(ledger), accounts, costs, late_us=hours * HOUR_US)
+    jobs = [Job("invoices", lambda: invoices.close_due(clock.now_us()), every=CLOSE_EVERY)] if hours else []
+    return invoices, jobs

@@ -27,7 +27,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import open_watch
-from tallybook.house.costs import open_costs
+from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.house.webhooks import Webhooks
@@ -121,6 +121,7 @@ class House:
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
         self.costs = open_costs(settings, usage, self.measure, self.accounts)
+        self.invoices, self._invoice_jobs = open_invoices(settings, self.ledger, self.accounts, self.costs, self.clock)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(settings, self.ledger, self.access, self.clock)
         self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
@@ -207,6 +208,7 @@ class House:
                 Job("prune", prune.step, every=PRUNE_EVERY),
                 self._ended_sessions,
                 *self._note_jobs,
+                *self._invoice_jobs,
                 *self.webhooks.jobs,
             ]
         )
@@ -243,6 +245,7 @@ class House:
             ingest=self.ingest,
             measure=self.measure,
             costs=self.costs,
+            invoices=self.invoices,
             access=self.access,
             sessions=self.sessions,
             stories=self.stories,

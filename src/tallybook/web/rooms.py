@@ -14,6 +14,7 @@ from tallybook.flows.endpoints import Endpoints
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.ingest import Ingest
 from tallybook.flows.inventory import Inventory
+from tallybook.flows.invoice import Invoices
 from tallybook.flows.lease import Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
@@ -52,6 +53,7 @@ class Rooms:
     ingest: Ingest
     measure: Measure
     costs: Costs
+    invoices: Invoices
     access: Access
     sessions: Sessions
     stories: Stories

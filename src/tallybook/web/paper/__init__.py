@@ -1,0 +1,1 @@
+"""Invoices on paper: the same document as CSV, HTML and PDF."""
