@@ -25,7 +25,7 @@ class PortalLinkBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Annotated[
         list[str],
         Meta(min_length=1, max_length=len(SCOPES), description=f"Of: {', '.join(SCOPES)}; those of the key at most."),
-    ] = [USAGE_READ]
+    ] = msgspec.field(default_factory=lambda: [USAGE_READ])
     ttl_s: Annotated[int, Meta(ge=1, le=LINK_TTL_S_MAX, description="Seconds in which it must be used.")] = (
         LINK_TTL_S_DEFAULT
     )
