@@ -18,6 +18,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -117,6 +118,8 @@ class Receivers:
             pass
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _one(self, reader: _Reader, writer: _Writer) -> bool:
         """Answer one request; say whether the connection goes on."""

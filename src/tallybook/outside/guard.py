@@ -10,6 +10,7 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,8 +70,9 @@ class GuardedClient:
         self._resolver = resolver
         self._tls = tls or ssl.create_default_context()
         self._timeout_s = timeout_s
-        self._idle: OrderedDict[_Origin, list[httpcore.AsyncHTTPConnection]] = OrderedDict()
+        self._idle: OrderedDict[_Origin, list[_Line]] = OrderedDict()
         self._idle_count = 0
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         """Send *body* to *url* and return the answer, whatever its status.
@@ -104,8 +106,9 @@ class GuardedClient:
     async def close(self) -> None:
         """Close the connections that are kept."""
         for kept in self._idle.values():
-            for connection in kept:
-                await connection.aclose()
+            for line in kept:
+                await line.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         self._idle.clear()
         self._idle_count = 0
 
@@ -116,61 +119,72 @@ class GuardedClient:
                 return await self._exchange(kept, target, request, began_s)
             except (httpcore.NetworkError, httpcore.ProtocolError):
                 pass  # it was closed while it was idle; whether the request arrived is unknown, and again is allowed
-        return await self._exchange(self._connection(target), target, request, began_s)
+        return await self._exchange(_Line(self._egress, self._resolver, self._tls, target), target, request, began_s)
 
-    async def _exchange(
-        self, connection: httpcore.AsyncHTTPConnection, target: Target, request: httpcore.Request, began_s: float
-    ) -> Answered:
+    async def _exchange(self, line: "_Line", target: Target, request: httpcore.Request, began_s: float) -> Answered:
         whole = False
         try:
-            response = await connection.handle_async_request(request)
+            response = await line.connection.handle_async_request(request)
             left_s = min(BODY_TIMEOUT_S, began_s + self._timeout_s - time.monotonic())
             body, whole = await _read(response, left_s)
             if whole:
                 await response.aclose()
             return Answered(response.status, _shown(response.headers), body)
         finally:
-            if whole and connection.is_idle():
-                await self._keep(target, connection)
+            if whole and line.connection.is_idle():
+                await self._keep(target, line)
             else:
                 with anyio.CancelScope(shield=True):
-                    await connection.aclose()
+                    await line.close()
 
-    # --- connections -----------------------------------------------------------------------------------------------
+    # --- connections that are kept ---------------------------------------------------------------------------------
 
-    def _connection(self, target: Target) -> httpcore.AsyncHTTPConnection:
-        scheme = b"https" if target.tls else b"http"
-        return httpcore.AsyncHTTPConnection(
-            origin=httpcore.Origin(scheme, target.host.encode(), target.port),
-            ssl_context=self._tls if target.tls else None,
-            keepalive_expiry=IDLE_S,
-            network_backend=_Pinned(self._egress, self._resolver, target),
-        )
-
-    def _kept(self, target: Target) -> httpcore.AsyncHTTPConnection | None:
+    def _kept(self, target: Target) -> "_Line | None":
         kept = self._idle.get(_origin(target), [])
         while kept:
-            connection = kept.pop()
+            line = kept.pop()
             self._idle_count -= 1
-            if connection.is_available() and not connection.has_expired():
-                return connection
-            asyncio.get_running_loop().create_task(connection.aclose())
+            if line.connection.is_available() and not line.connection.has_expired():
+                return line
+            self._closing.add(task := asyncio.get_running_loop().create_task(line.close()))
+            task.add_done_callback(self._closing.discard)
         self._idle.pop(_origin(target), None)
         return None
 
-    async def _keep(self, target: Target, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def _keep(self, target: Target, line: "_Line") -> None:
         kept = self._idle.setdefault(_origin(target), [])
         self._idle.move_to_end(_origin(target))
         if len(kept) >= IDLE_PER_HOST_MAX:
-            await connection.aclose()
+            await line.close()
             return
-        kept.append(connection)
+        kept.append(line)
         self._idle_count += 1
         while self._idle_count > IDLE_MAX:
             _, oldest = self._idle.popitem(last=False)
             self._idle_count -= len(oldest)
             for each in oldest:
-                await each.aclose()
+                await each.close()
+
+
+class _Line:
+    """One connection, and the socket below it: a TLS handshake that is cut off would leave that open."""
+
+    def __init__(self, egress: Egress, resolver: Resolver, tls: ssl.SSLContext, target: Target) -> None:
+        self._backend = _Pinned(egress, resolver, target)
+        self.connection = httpcore.AsyncHTTPConnection(
+            origin=httpcore.Origin(b"https" if target.tls else b"http", target.host.encode(), target.port),
+            ssl_context=tls if target.tls else None,
+            keepalive_expiry=IDLE_S,
+            network_backend=self._backend,
+        )
+
+    async def close(self) -> None:
+        """Close both, whatever state they are in."""
+        try:
+            await self.connection.aclose()
+        finally:
+            if self._backend.opened is not None:
+                await self._backend.opened.aclose()
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
@@ -181,6 +195,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         self._resolver = resolver
         self._target = target
         self._network = httpcore.AnyIOBackend()
+        self.opened: httpcore.AsyncNetworkStream | None = None
 
     async def connect_tcp(
         self,
@@ -199,11 +214,11 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         connect = partial(self._network.connect_tcp, timeout=CONNECT_TIMEOUT_S, socket_options=socket_options)
         *others, last = addresses
         for address in others:
-            try:
-                return await connect(address, target.port)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await connect(last, target.port)
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                self.opened = await connect(address, target.port)
+                return self.opened
+        self.opened = await connect(last, target.port)
+        return self.opened
 
 
 def _origin(target: Target) -> _Origin:
