@@ -27,7 +27,10 @@ def gauge_of(limit: Limit, thresholds: Sequence[Threshold], scheme: Scheme) -> G
         return None
     by_period = limit.kind is LimitKind.PERIOD
     type_no = view.generation.type_no
-    if view.is_mark or view.meter.priced_by is not None:
+    if view.is_mark:
+        is_least = view.meter.aggregation is Aggregation.MIN
+        return Gauge(limit.name, type_no, by_period, mark=view.place, is_least=is_least)
+    if view.meter.priced_by is not None:
         return Gauge(limit.name, type_no, by_period, always=True)
     least = min(needed(limit.quantity, threshold.percent) for threshold in thresholds)
     can_bound = not view.is_unique and _only_rises(view, scheme)

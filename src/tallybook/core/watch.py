@@ -31,6 +31,9 @@ class Gauge:
         by_period: Whether each billing period is counted on its own.
         slots: Which summed fields count; none where the events do.
         price: What one unit costs at most, in nanos of money, for budgets; 0 where units are counted themselves.
+        mark: For last and extreme values: their place among the marks of the shape. They are not counted down: what is
+            *left* is the value from which on to look, 0 while something stands.
+        is_least: Whether it is a smallest value.
         always: Whether nothing can be said beforehand, so that every touch is looked at.
         least: The usage, in nanos, below which no threshold is reached; None where the sum of all usage of the type
             says nothing about that.
@@ -41,6 +44,8 @@ class Gauge:
     by_period: bool
     slots: tuple[int, ...] = ()
     price: int = 0
+    mark: int | None = None
+    is_least: bool = False
     always: bool = False
     least: int | None = None
 
@@ -58,6 +63,7 @@ class Watched:
         slots: Limits on concurrency.
         limits: All limits with a quantity and thresholds, by name; *budgets* by subject.
         all_limits: All that are in force, for limits that speak for a value of another one's dimension.
+        marked: The limits on last and extreme values.
         bounds: The gauges with *least*, by subject.
         until_us: When limits change by themselves, because an add-on or a plan begins or ends; 0 for never.
     """
@@ -68,6 +74,7 @@ class Watched:
     limits: Mapping[str, tuple[Limit, tuple[Threshold, ...]]] = field(default_factory=lambda: MappingProxyType({}))
     all_limits: tuple[Limit, ...] = ()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
+    marked: frozenset[str] = frozenset()
     bounds: Mapping[str, Gauge] = field(default_factory=lambda: MappingProxyType({}))
     rules: Rules = NO_RULES
     until_us: int = 0
@@ -83,7 +90,10 @@ NOTHING_WATCHED = Watched()
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How much more may be used, in nanos, before a subject has to be looked at again; None for as much as you like."""
+    """How much more may be used, in nanos, before a subject has to be looked at again; None for as much as you like.
+
+    Of a last or extreme value: from which value on.
+    """
 
     subject: str
     period_us: int

@@ -112,6 +112,7 @@ class Watch:
             limits=limits,
             all_limits=tuple(in_force),
             budgets={budget.subject: budget for budget in own.budgets},
+            marked=frozenset(g.subject for mine in gauges.values() for g in mine if g.mark is not None),
             bounds={g.subject: g for mine in gauges.values() for g in mine if g.least is not None},
             rules=own.rules,
             until_us=_until_us(desk, account, now_us),
@@ -127,7 +128,9 @@ class Watch:
         lefts: dict[tuple[str, int], int | None] = {}
         for figure in self._figures(desk, account, watched, due, told=told, now_us=now_us):
             before = told.get((figure.subject, figure.period_us), {}).get(figure.value, {})
-            left = _Case(desk, account, watched, now_us).settle(figure, before)
+            left, stands = _Case(desk, account, watched, now_us).settle(figure, before)
+            if figure.subject in watched.marked:  # from which value on; from any, while a smaller one may end something
+                left = 0 if stands else left if left is None else figure.used + left
             key = (figure.subject, figure.period_us)
             known = lefts.get(key, left)
             lefts[key] = left if known is None else known if left is None else min(known, left)
@@ -209,11 +212,13 @@ class _Case:
         self._watched = watched
         self._now_us = now_us
 
-    def settle(self, figure: _Figure, told: Mapping[int, Told]) -> int | None:
-        """Write and tell what follows from *figure*; return what is left until the next threshold."""
+    def settle(self, figure: _Figure, told: Mapping[int, Told]) -> tuple[int | None, bool]:
+        """Write and tell what follows; return what is left until the next threshold, and whether any stands."""
         judged = self._judge(figure, told)
+        standing = {percent for percent, before in told.items() if before.standing}
+        stands = bool(judged.raised or standing - {*judged.recovered, *judged.silent})
         if not judged.changes:
-            return judged.left
+            return judged.left, stands
         place = (self._account.no, figure.subject, figure.value, figure.period_us)
         ended = (*judged.recovered, *judged.silent)
         if ended:
@@ -224,7 +229,7 @@ class _Case:
         for threshold in judged.raised:
             before = told.get(threshold.percent)
             self._raise(figure, threshold, 0 if before is None else before.arm + 1)
-        return judged.left
+        return judged.left, stands
 
     def _judge(self, figure: _Figure, told: Mapping[int, Told]) -> Judgement:
         budget = self._watched.budgets.get(figure.subject)

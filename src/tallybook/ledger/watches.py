@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from tallybook.core.aggregate import Tally
+from tallybook.core.aggregate import Tally, value_of_max, value_of_min
 from tallybook.core.desk import Desk
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, MINUTE_US
@@ -26,16 +26,15 @@ from tallybook.core.window import zone
 from tallybook.ledger.accounts import read_accounts
 from tallybook.ledger.alert_rules import read_own
 from tallybook.ledger.alerts import AlertDesk
-from tallybook.ledger.hot import Hot
-from tallybook.ledger.rows import fold, from_json, to_json, unfold
+from tallybook.ledger.rows import from_json, to_json
 from tallybook.ledger.watch_bounds import Bounds
+from tallybook.ledger.watch_sql import Statements
 
 ENTRIES_MAX = 100_000
 """Most accounts of which it is remembered what is watched; a change of limits makes every process forget it."""
 NANOS_A_MILLI = NANOS // 1_000
 LEFT_MAX = 1 << 61
 """Stands for as much as you like, in thousandths; two of them still fit 64 bits."""
-_KEY = [("account_no", "bigint"), ("subject", "text"), ("period_us", "bigint")]
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class Watching:
 
     def __init__(self, watcher: Watcher, *, sqlite: bool) -> None:
         self._watcher = watcher
-        self._sql = _Statements(sqlite=sqlite)
+        self._sql = Statements(sqlite=sqlite)
         self._bounds = Bounds(sqlite=sqlite)
         self._entries: dict[AccountId, _Entry | None] = {}
         self._ids: dict[int, AccountId] = {}
@@ -105,13 +104,19 @@ class Watching:
         for account_no in numbers:
             self._forget(account_no)
         self._load(connection, desk, numbers, group)
-        for account_no in sorted(numbers):
-            self._sql.forget_watches.change(connection, {"account_no": account_no})
-            entry = self._entries.get(self._ids.get(account_no, AccountId("")))
-            if entry is not None:
-                self._look(connection, desk, {account_no: _all_of(entry)}, group.received_us)
-            self._sql.close_change.change(connection, {"account_no": account_no})
-            self._stale.discard(account_no)
+        named = {"numbers": to_json([(account_no,) for account_no in sorted(numbers)])}
+        self._sql.forget_watches.change(connection, named)
+        standing = {account_no for (account_no,) in self._sql.standing.rows(connection, named)}
+        due = {
+            account_no: _all_of(entry)
+            for account_no in numbers
+            if (entry := self._entries.get(self._ids.get(account_no, AccountId("")))) is not None
+        }
+        quiet = {account_no: subjects for account_no, subjects in due.items() if account_no not in standing}
+        self._write(connection, self._clear_by_bound(connection, quiet, group.received_us), group.received_us)
+        self._look(connection, desk, due, group.received_us)
+        self._sql.close_changes.change(connection, named)
+        self._stale -= set(numbers)
         self._known_change_no = self._sql.last_change.scalar(connection, {}) or 0
 
     def look_at_slots(self, connection: Connection, desk: Desk, numbers: Collection[int], group: Group) -> None:
@@ -136,6 +141,8 @@ class Watching:
         """Count a tally, which is in the rollups by now, and have looked at what may have crossed a threshold."""
         now_us = group.received_us
         due = self._things(accepted)
+        if tally.marks:
+            self._add_marked(connection, due, self._values(tally, now_us), now_us)
         spent = self._spent(tally, now_us)
         if spent:
             rows = [
@@ -170,6 +177,31 @@ class Watching:
                     key = (entry.account.no, gauge.subject, at_us)
                     spent[key] = spent.get(key, 0) + amount
         return spent
+
+    def _values(self, tally: Tally, now_us: int) -> dict[Due, int]:
+        """Return the greatest new value, in nanos, of each limit on last or extreme values."""
+        values: dict[Due, int] = {}
+        for ((account_id, type_no, _), minute, place), mark in tally.marks.items():
+            entry = self._entries[account_id]
+            for gauge in () if entry is None else entry.watched.gauges.get(type_no, ()):
+                if gauge.mark != place or entry is None:
+                    continue
+                at_us = _period_us(entry, minute, now_us) if gauge.by_period else 0
+                if at_us is not None:
+                    key = (entry.account.no, gauge.subject, at_us)
+                    value = value_of_min(mark) if gauge.is_least else value_of_max(mark)
+                    values[key] = max(values.get(key, 0), value)
+        return values
+
+    def _add_marked(
+        self, connection: Connection, due: dict[int, list[tuple[str, int]]], values: Mapping[Due, int], now_us: int
+    ) -> None:
+        """Add to *due* what has a value from which on to look."""
+        rows = [(*key, min(LEFT_MAX, -(-value // NANOS_A_MILLI))) for key, value in sorted(values.items())]
+        if rows:
+            found = self._sql.marked.scalar(connection, {"rows": to_json(rows), "now_us": now_us})
+            for account_no, subject, period_us in from_json(found):
+                due.setdefault(account_no, []).append((subject, period_us))
 
     def _things(self, accepted: Sequence[Pending]) -> dict[int, list[tuple[str, int]]]:
         """Return the limits on things that the commit's words may have changed the number of."""
@@ -253,6 +285,8 @@ class Watching:
 
 def _amount(gauge: Gauge, row: Sequence[int]) -> int:
     """Return what a row of a tally adds at most; what it takes away is not believed: it may be another's."""
+    if gauge.mark is not None:
+        return 0
     if gauge.always:
         return LEFT_MAX * NANOS_A_MILLI
     if not gauge.slots:
@@ -280,37 +314,3 @@ def _all_of(entry: _Entry) -> list[tuple[str, int]]:
         for name, (limit, _) in entry.watched.limits.items()
     ]
     return limits + [(subject, entry.period_us) for subject in entry.watched.budgets]
-
-
-class _Statements:
-    """The SQL of watching."""
-
-    def __init__(self, *, sqlite: bool) -> None:
-        spent = unfold("rows", [*_KEY, ("spent", "bigint")], sqlite=sqlite)
-        left = unfold("rows", [*_KEY, ("left_milli", "bigint"), ("until_us", "bigint")], sqlite=sqlite)
-        key = "account_no, subject, period_us"
-        self.spend = Hot(
-            f"INSERT INTO watches ({key}, left_milli, until_us)"
-            f" SELECT {key}, -spent, 0 FROM ({spent}) s WHERE true ON CONFLICT ({key})"
-            " DO UPDATE SET left_milli = watches.left_milli + excluded.left_milli"
-        )
-        same = "w.account_no = s.account_no AND w.subject = s.subject AND w.period_us = s.period_us"
-        self.due = Hot(
-            fold(
-                ("s.account_no", "s.subject", "s.period_us"),
-                f"FROM ({spent}) s JOIN watches w ON {same}"
-                " WHERE w.left_milli <= 0 OR (w.until_us > 0 AND w.until_us <= :now_us)",
-                sqlite=sqlite,
-            )
-        )
-        self.set_left = Hot(
-            f"INSERT INTO watches ({key}, left_milli, until_us) SELECT {key}, left_milli, until_us"
-            f" FROM ({left}) s WHERE true ON CONFLICT ({key})"
-            " DO UPDATE SET left_milli = excluded.left_milli, until_us = excluded.until_us"
-        )
-        self.forget_watches = Hot("DELETE FROM watches WHERE account_no = :account_no")
-        self.last_change = Hot("SELECT max(change_no) FROM watch_changes")
-        self.first_change = Hot("SELECT min(change_no) FROM watch_changes")
-        self.changes = Hot("SELECT account_no FROM watch_changes WHERE change_no > :after ORDER BY change_no")
-        self.open_changes = Hot('SELECT DISTINCT account_no FROM watch_changes WHERE "open" = 1')
-        self.close_change = Hot('UPDATE watch_changes SET "open" = 0 WHERE account_no = :account_no AND "open" = 1')
