@@ -89,6 +89,8 @@ class EventError(msgspec.Struct, frozen=True, omit_defaults=False):
     code: str
     pointer: str
     detail: str
+    about: tuple[str, str, str] = ("", "", "")
+    """What it said of itself: subject, source, type; empty where it said nothing that can be kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
-from tallybook.core.ids import AccountId
+from tallybook.core.ids import ID_BYTES_MAX, AccountId
 from tallybook.core.instant import instant_text
 from tallybook.core.key import Caller
 from tallybook.core.ports import Pending, Verdict
@@ -123,7 +123,13 @@ def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> 
         code=reason if isinstance(reason, str) else error.code,
         pointer=(error.pointer or "") if lone else f"/{index}{error.pointer or ''}",
         detail=error.message,
+        about=(_said(body, "subject"), _said(body, "source"), _said(body, "type")),
     )
+
+
+def _said(body: object, name: str) -> str:
+    value = body.get(name) if isinstance(body, dict) else None
+    return value[:ID_BYTES_MAX].replace("\x00", "") if isinstance(value, str) else ""
 
 
 def receipt(prepared: Prepared) -> Receipt:

@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Protocol
 
 from tallybook.core.errors import Conflict, FieldInvalid
-from tallybook.core.event import DEFAULT_SOURCE, ERRORS_SHOWN_MAX, Admission, Event, Outcome, read_event
-from tallybook.core.ids import ID_BYTES_MAX, AccountId
+from tallybook.core.event import DEFAULT_SOURCE, ERRORS_SHOWN_MAX, Admission, Event, Outcome, decode_json, read_event
+from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, day_of, day_start_us
 from tallybook.core.intake import Prepared
 from tallybook.core.key import Caller
@@ -133,9 +133,9 @@ class Stories:
         with self._lock:
             self._waiting.extend(notes)
 
-    def note_request(self, events: Sequence[object], prepared: Prepared, caller: Caller, now_us: int) -> None:
+    def note_request(self, prepared: Prepared, caller: Caller, now_us: int) -> None:
         """Take down what of a request did not count; quick, and up to a bound."""
-        self.note(list(islice(_notes_of(events, prepared, caller, now_us), ERRORS_SHOWN_MAX)))
+        self.note(list(islice(_notes_of(prepared, caller, now_us), ERRORS_SHOWN_MAX)))
 
     def step(self) -> int:
         """Write some of the notes that wait; return how many."""
@@ -150,16 +150,16 @@ class Stories:
         return self._store.drop_notes(now_us)
 
 
-def _notes_of(events: Sequence[object], prepared: Prepared, caller: Caller, now_us: int) -> Iterator[EventNote]:
+def _notes_of(prepared: Prepared, caller: Caller, now_us: int) -> Iterator[EventNote]:
     for error in prepared.errors:
-        body = events[error.index]
-        account_id = caller.account_id or (body.get("subject") if isinstance(body, dict) else None)
-        if isinstance(account_id, str) and isinstance(body, dict):
+        subject, source, event_type = error.about
+        account_id = caller.account_id or subject
+        if account_id:
             yield EventNote(
                 AccountId(account_id),
                 error.id or "",
-                _text(body.get("source"), DEFAULT_SOURCE),
-                _text(body.get("type"), ""),
+                source or DEFAULT_SOURCE,
+                event_type,
                 error.outcome,
                 error.code,
                 error.pointer,
@@ -169,14 +169,15 @@ def _notes_of(events: Sequence[object], prepared: Prepared, caller: Caller, now_
     for event in (pending.event for pending in prepared.pending):
         verdict = prepared.verdicts[event.index]
         if verdict.outcome is not Outcome.ACCEPTED:
-            source = _text(event.body.get("source"), DEFAULT_SOURCE)
+            source = str(_body(event).get("source", DEFAULT_SOURCE))
             yield EventNote(
                 event.account_id, event.event_id, source, event.type, verdict.outcome, verdict.code, "", "", now_us
             )
 
 
-def _text(value: object, default: str) -> str:
-    return value[:ID_BYTES_MAX].replace("\x00", "") if isinstance(value, str) else default
+def _body(event: Event) -> dict[str, object]:
+    body = decode_json(event.line)
+    return body if isinstance(body, dict) else {}
 
 
 def _read(found: FoundEvent) -> Event:

@@ -28,7 +28,7 @@ class EventsQuery(msgspec.Struct, frozen=True):
     id: str | None = None
     from_: str | None = msgspec.field(name="from", default=None)
     until: str | None = None
-    batch: Annotated[int | None, Meta(ge=0, le=BATCH_MAX)] = None
+    batch: Annotated[int, Meta(ge=0, le=BATCH_MAX)] | None = None
     seen: Annotated[int, Meta(ge=0, le=BATCH_MAX)] = 0
 
 

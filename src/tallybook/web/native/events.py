@@ -70,7 +70,7 @@ def post_events(ask: Ask[EventsQuery, RawBody]) -> Pending:
     def finish(receipt: Receipt) -> EventsAnswer:
         ask.rooms.receipt_seen(receipt)
         if receipt.duplicate + receipt.conflict + receipt.rejected:
-            ask.rooms.stories.note_request(events, prepared, ask.caller, ask.now_us)
+            ask.rooms.stories.note_request(prepared, ask.caller, ask.now_us)
         if lone and receipt.conflict + receipt.rejected:
             raise _refused(receipt.errors[0])
         return write_receipt(receipt)
