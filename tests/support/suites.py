@@ -32,6 +32,7 @@ class Suite:
 
 SUITES = (
     Suite("browser", ("chromium", "chromium-browser", "google-chrome"), "scripts/system-deps installs it on Debian"),
+    Suite("node", ("node",), "scripts/system-deps installs it on Debian, with npm"),
     Suite("clickhouse", ("clickhouse", "clickhouse-server"), "install a ClickHouse server"),
 )
 
