@@ -71,6 +71,7 @@ CORE_ORDER = (
     "invoice",
     "invoice_lines",
     "alert",
+    "crossing",
     "rules",
     "message_types",
     "ports",

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
+from tallybook.core.crossing import Crossing
 from tallybook.core.hold import Hold
 from tallybook.core.lease import Lease
 from tallybook.core.limit import Limit
@@ -162,6 +163,10 @@ class Desk(Protocol):
 
     def tell(self, account_no: int, event_type: str, body: Mapping[str, object], now_us: int) -> None:
         """Put a message into the outbox."""
+        ...
+
+    def cross(self, account_no: int, crossing: Crossing, now_us: int) -> bool:
+        """Write a crossing of a threshold and, unless it is late, its message; False if it was there already."""
         ...
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from tallybook.core.alert import Told
+from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Desk
 from tallybook.core.limit import Limit
 from tallybook.core.plan import Account
@@ -100,34 +101,6 @@ class Left:
     left: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """One row of the history, to be written.
-
-    Attributes:
-        value: Of the limit's *per* dimension; "" where there is none.
-        period_us: When the billing period began, 0 where there is none.
-        event: The type of the message.
-        body: Its JSON.
-        late: Whether the period is closed already: it is listed, and nobody is told.
-        passed: Whether a hard limit was passed by usage that happened.
-        recheck_us: When to see whether it fell, for what falls by itself.
-    """
-
-    alert_id: str
-    subject: str
-    value: str
-    period_us: int
-    percent: int
-    arm: int
-    event: str
-    body: bytes
-    quantity: int
-    late: bool = False
-    passed: bool = False
-    recheck_us: int | None = None
-
-
 ToldBefore = Mapping[tuple[str, int], Mapping[str, Mapping[int, Told]]]
 """(subject, period) -> value -> percent -> what was told."""
 
@@ -154,8 +127,8 @@ class WatchDesk(Protocol):
         """Note that these thresholds stand no longer."""
         ...
 
-    def look_again(self, account_no: int, subjects: Sequence[str], recheck_us: int) -> None:
-        """Put off the next look at what stands of these subjects."""
+    def look_again(self, account_no: int, subject: str, recheck_us: int) -> None:
+        """Put off the next look at what stands of a subject."""
         ...
 
 

@@ -4,7 +4,7 @@ Everything here runs in the transaction that wrote the usage, by its snapshot: a
 when a threshold is crossed (see `core.alert`), nor for how it is noticed that one may be (see `ledger.watches`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,7 @@ from tallybook.core.alert import (
     period_told,
     usage_alert,
 )
+from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Desk
 from tallybook.core.errors import Conflict, NotFound, ParameterInvalid
 from tallybook.core.gauge import budget_gauges, gauge_of
@@ -35,7 +36,7 @@ from tallybook.core.rules import Budget, Own
 from tallybook.core.scheme import Scheme
 from tallybook.core.standing import counting_span, shown_period
 from tallybook.core.threshold import Threshold, thresholds_of
-from tallybook.core.watch import Crossing, Gauge, Left, SpentReader, ToldBefore, WatchDesk, Watched
+from tallybook.core.watch import Gauge, Left, SpentReader, ToldBefore, WatchDesk, Watched
 from tallybook.core.window import Span, zone
 
 SHAPES_CACHED_MAX = 1_000
@@ -134,7 +135,16 @@ class Watch:
             key = (figure.subject, figure.period_us)
             known = lefts.get(key, left)
             lefts[key] = left if known is None else known if left is None else min(known, left)
+        self._look_again(desk, account, watched, lefts, now_us)
         return [Left(subject, period_us, left) for (subject, period_us), left in lefts.items()]
+
+    def _look_again(
+        self, desk: WatchDesk, account: Account, watched: Watched, seen: Iterable[tuple[str, int]], now_us: int
+    ) -> None:
+        for subject, _ in seen:
+            limit = watched.limits[subject][0] if subject in watched.limits else None
+            if limit is not None and limit.kind in FALLING:
+                desk.look_again(account.no, subject, recheck_us(limit, now_us))
 
     def _figures(
         self,

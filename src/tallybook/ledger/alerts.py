@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from sqlalchemy import Connection
 
 from tallybook.core.alert import Told
+from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Desk
-from tallybook.core.watch import Crossing, ToldBefore
-from tallybook.ledger.desk import put_message
+from tallybook.core.watch import ToldBefore
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.rows import to_json, unfold
 
@@ -22,11 +21,6 @@ _TOLD = {
     )
     for sqlite in (True, False)
 }
-_CROSS = Hot(
-    "INSERT INTO alerts (alert_id, account_no, subject, value, period_us, percent, arm, event, body, quantity,"
-    " raised_us, late, passed, standing, recheck_us) VALUES (:alert_id, :account_no, :subject, :value, :period_us,"
-    " :percent, :arm, :event, :body, :quantity, :raised_us, :late, :passed, 1, :recheck_us) ON CONFLICT DO NOTHING"
-)
 _REARM = Hot(
     "UPDATE alerts SET standing = 0, ended_us = :now_us, recheck_us = NULL WHERE account_no = :account_no"
     " AND period_us = :period_us AND subject = :subject AND value = :value AND percent = :percent AND standing = 1"
@@ -59,27 +53,7 @@ class AlertDesk:
 
     def cross(self, account_no: int, crossing: Crossing, now_us: int) -> bool:
         """Write a crossing and, unless it is late, its message; False if it was there already."""
-        row = {
-            "alert_id": crossing.alert_id,
-            "account_no": account_no,
-            "subject": crossing.subject,
-            "value": crossing.value,
-            "period_us": crossing.period_us,
-            "percent": crossing.percent,
-            "arm": crossing.arm,
-            "event": crossing.event,
-            "body": crossing.body.decode(),
-            "quantity": str(crossing.quantity),
-            "raised_us": now_us,
-            "late": int(crossing.late),
-            "passed": int(crossing.passed),
-            "recheck_us": crossing.recheck_us,
-        }
-        if not _CROSS.change(self._connection, row):
-            return False
-        if not crossing.late:
-            put_message(self._connection, account_no, crossing.event, msgspec.Raw(crossing.body), now_us)
-        return True
+        return self.lane.cross(account_no, crossing, now_us)
 
     def rearm(
         self, account_no: int, subject: str, value: str, period_us: int, percents: Sequence[int], *, now_us: int
@@ -89,7 +63,7 @@ class AlertDesk:
         for percent in percents:
             _REARM.change(self._connection, place | {"percent": percent, "now_us": now_us})
 
-    def look_again(self, account_no: int, subjects: Sequence[str], recheck_us: int) -> None:
-        """Put off the next look at what stands of these subjects."""
-        for subject in subjects:
-            _AGAIN.change(self._connection, {"account_no": account_no, "subject": subject, "recheck_us": recheck_us})
+    def look_again(self, account_no: int, subject: str, recheck_us: int) -> None:
+        """Put off the next look at what stands of a subject."""
+        values = {"account_no": account_no, "subject": subject, "recheck_us": recheck_us}
+        _AGAIN.change(self._connection, values)

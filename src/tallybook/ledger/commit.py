@@ -70,10 +70,10 @@ class Committer:
             with self._ledger.writing(touched) as connection:
                 self._enter(connection, group)
                 verdicts = self._write(connection, group) if group.pending else []
-                touched = Touched()
+                beside = Touched()
                 for errand in errands:
-                    errand.run(self._desk(connection, group, touched))
-                self._look_at(connection, group, touched)
+                    errand.run(self._desk(connection, group, beside))
+                self._look_at(connection, group, beside)
         except BaseException:
             if self._watching is not None:
                 self._watching.undo()

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
+from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Answered, Thing
 from tallybook.core.hold import Hold, HoldState, Wanted
-from tallybook.core.ids import new_id
 from tallybook.core.lease import Ending, Lease
 from tallybook.core.limit import Limit
 from tallybook.core.number import from_limbs, to_limbs
@@ -21,6 +21,7 @@ from tallybook.ledger import alert_rules, arrears, own_limits
 from tallybook.ledger.accounts import read_account
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import leases
+from tallybook.ledger.outbox import put_crossing, put_message
 from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
 from tallybook.ledger.watch_changes import note_change
@@ -57,10 +58,6 @@ _ANSWERED = Hot("SELECT digest, status, body FROM idempotency WHERE account_no =
 _REMEMBER = Hot(
     "INSERT INTO idempotency (account_no, key, digest, status, body, created_us)"
     " VALUES (:account_no, :key, :digest, :status, :body, :created_us)"
-)
-_TELL = Hot(
-    "INSERT INTO outbox (account_no, message_id, type, body, created_us)"
-    " VALUES (:account_no, :message_id, :type, :body, :created_us)"
 )
 _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
@@ -271,13 +268,9 @@ class LaneDesk:
         """Put a message into the outbox."""
         put_message(self._connection, account_no, event_type, body, now_us)
 
-
-def put_message(
-    connection: Connection, account_no: int, event_type: str, body: Mapping[str, object] | msgspec.Raw, now_us: int
-) -> None:
-    """Put a message into the outbox."""
-    row = {"account_no": account_no, "message_id": new_id("msg"), "type": event_type}
-    _TELL.change(connection, row | {"body": _encode(body).decode(), "created_us": now_us})
+    def cross(self, account_no: int, crossing: Crossing, now_us: int) -> bool:
+        """Write a crossing of a threshold and, unless it is late, its message; False if it was there already."""
+        return put_crossing(self._connection, account_no, crossing, now_us)
 
 
 def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:

@@ -14,8 +14,8 @@ from tallybook.core.errors import Conflict, NotFound, Unavailable
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import instant_text
 from tallybook.core.message import ENDPOINT_DISABLED, OPERATOR_NO
-from tallybook.ledger.desk import put_message
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.outbox import put_message
 from tallybook.ledger.tables import accounts
 from tallybook.ledger.vault import Vault, key_name_of
 from tallybook.ledger.webhook_tables import deliveries, destination_secrets, destinations

@@ -15,8 +15,9 @@ from tallybook.core.intake import read_pending
 from tallybook.core.key import Caller
 from tallybook.core.lease import CALL, TERMINATED, Ending, Lease, hang_up
 from tallybook.core.ports import Group, Pending
-from tallybook.ledger.desk import put_message, read_lease
+from tallybook.ledger.desk import read_lease
 from tallybook.ledger.limit_tables import leases, voids
+from tallybook.ledger.outbox import put_message
 from tallybook.ledger.rows import to_json, unfold
 
 _ANYBODY = Admission(Caller("settle", None, frozenset()), 0, backfill=True)
