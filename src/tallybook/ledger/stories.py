@@ -116,7 +116,7 @@ def _batch_of(connection: Connection, account_no: int, identity: tuple[int, int]
     number = connection.scalar(select(event_keys.c.batch_no).where(event_keys.c.account_no == account_no, key))
     if number is not None:
         return int(number)
-    listed = key_log.c.keys.contains(f"[{account_no},{identity[0]},{identity[1]},", autoescape=True)
+    listed = key_log.c["keys"].contains(f"[{account_no},{identity[0]},{identity[1]},", autoescape=True)
     found: int | None = connection.scalar(select(key_log.c.batch_no).where(listed).limit(1))
     return found
 
