@@ -22,7 +22,7 @@ from tallybook.core.clock import SystemClock
 from tallybook.core.ids import AccountId
 from tallybook.flows.endpoints import NewEndpoint
 from tallybook.house import House
-from tallybook.ledger.desk import put_message
+from tallybook.ledger.outbox import put_message
 from tallybook.settings import Settings
 from tests.bench.ledgers import OPERATOR, Silent
 from tests.bench.report import Figure, print_table, say

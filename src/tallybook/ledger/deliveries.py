@@ -120,7 +120,7 @@ class LedgerDeliveries:
                 return ()
             found = connection.execute(JOINED.where(destinations.c.destination_no.in_(busy))).all()
             wanted = {row.destination_no: from_row(row) for row in found if row.state == State.ENABLED.value}
-            allowed = _allowed(wanted, rooms, dict(_CLAIMED.rows(connection, {"now_us": now_us})), room, total)
+            allowed = _allowed(wanted, rooms, dict(_CLAIMED.rows(connection, {"now_us": now_us})), room)
             secrets = read_secrets(connection, self._vault, list(allowed), now_us)
         wanted = {no: replace(wanted[no], secrets=secrets.get(no, ())) for no in allowed}
         stopped = set(busy) - {row.destination_no for row in found if row.state == State.ENABLED.value}
@@ -129,14 +129,24 @@ class LedgerDeliveries:
         with self._ledger.writing() as connection:
             for no in stopped:  # they were disabled or deleted while messages were handed to them
                 give_up(connection, no, now_us)
-            until_us = now_us + CLAIM_S * US_PER_S
-            claimed = [
-                _claimed(row, wanted[no], until_us)
-                for no, count in allowed.items()
-                for row in _PICK[self._ledger.is_sqlite].rows(connection, {"no": no, "now_us": now_us, "room": count})
-            ]
-            for each in claimed:
-                _CLAIM.change(connection, {"claim": self._claim, "until_us": until_us, "no": each.number})
+            return self._take(connection, [(wanted[no], no, most) for no, most in allowed.items()], now_us, total)
+
+    def _take(
+        self, connection: Connection, allowed: Sequence[tuple[Destination, int, int]], now_us: int, total: int
+    ) -> list[Claimed]:
+        """Claim up to so many for each destination: first for those that work."""
+        until_us = now_us + CLAIM_S * US_PER_S
+        claimed: list[Claimed] = []
+        left = {False: total, True: total // 2}
+        for destination, no, most in allowed:
+            failing = destination.failing_since_us is not None
+            room = min(most, total - len(claimed), left[failing])
+            values = {"no": no, "now_us": now_us, "room": room}
+            rows = _PICK[self._ledger.is_sqlite].rows(connection, values) if room > 0 else []
+            left[failing] -= len(rows)
+            claimed += [_claimed(row, destination, until_us) for row in rows]
+        for each in claimed:
+            _CLAIM.change(connection, {"claim": self._claim, "until_us": until_us, "no": each.number})
         return claimed
 
     def give_back(self, claimed: Sequence[Claimed], now_us: int) -> None:
@@ -151,6 +161,8 @@ class LedgerDeliveries:
         Raises:
             Unavailable: If the store cannot be written: the claims run out, and all is tried again.
         """
+        if not settled:
+            return
         with self._ledger.writing() as connection:
             connection.execute(insert(attempts), [_attempt_row(each) for each in settled])
             for each in settled:
@@ -245,19 +257,16 @@ def _message_row(row: Row[Any]) -> dict[str, object]:
 
 
 def _allowed(
-    wanted: Mapping[int, Destination], rooms: Mapping[str, int], taken: Mapping[int, int], room: int, total: int
+    wanted: Mapping[int, Destination], rooms: Mapping[str, int], taken: Mapping[int, int], room: int
 ) -> dict[int, int]:
-    """Return how many to take for each destination: first for those that work."""
+    """Return how many to take at most for each destination, those that work first."""
     allowed: dict[int, int] = {}
-    left, left_failing = total, total // 2
     for no, destination in sorted(wanted.items(), key=lambda item: item[1].failing_since_us is not None):
-        count = min(left, rooms.get(destination.destination_id, room))
+        count = rooms.get(destination.destination_id, room)
         if destination.failing_since_us is not None:
-            count = min(count, left_failing, 1 - taken.get(no, 0))
-            left_failing -= max(0, count)
+            count = min(count, 1 - taken.get(no, 0))
         if count > 0:
             allowed[no] = count
-            left -= count
     return allowed
 
 

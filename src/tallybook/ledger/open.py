@@ -106,6 +106,8 @@ class Ledger:
         with _translated(), self._writer.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
             yield connection
             try:
                 connection.commit()
