@@ -18,6 +18,8 @@ NATIVE = native_surface(Observer(), metrics_public=False, test_clock=True)
 SURFACES = (NATIVE, *DIALECTS)
 
 PATH_VALUES = {
+    "alert_id": "alt_none",
+    "channel_id": "chn_none",
     "account_id": "acme",
     "api_id": "api_1",
     "add_on_id": "add_0",

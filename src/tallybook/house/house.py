@@ -26,7 +26,7 @@ from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
-from tallybook.house.alerts import open_watch
+from tallybook.house.alerts import Alerts
 from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
@@ -125,14 +125,14 @@ class House:
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(settings, self.ledger, self.access, self.clock)
         self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
-        watcher = open_watch(self.measure, self.accounts, self.costs, self.clock)
+        self.alerts = Alerts(self.ledger, self.measure, self.accounts, self.costs, self.clock)
         writers = [
             Committer(
                 self.ledger,
                 lane,
                 series_an_hour_max=settings.series_an_hour_max,
                 accounts_auto_create=settings.accounts_auto_create,
-                watcher=watcher,
+                watcher=self.alerts.watch,
             )
             for lane in range(LANES)
         ]
@@ -210,6 +210,7 @@ class House:
                 *self._note_jobs,
                 *self._invoice_jobs,
                 *self.webhooks.jobs,
+                *self.alerts.jobs(self.ingest),
             ]
         )
         self._closing.callback(self.sweeper.close)
@@ -254,6 +255,7 @@ class House:
             leases=self.leases,
             exceptions=self.exceptions,
             billing=self.billing,
+            alerting=self.alerts.alerting,
             endpoints=self.webhooks.endpoints,
             redeliveries=self.webhooks.redeliveries,
             inventory=self.inventory,

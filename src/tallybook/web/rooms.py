@@ -8,6 +8,7 @@ from tallybook.core.clock import Clock
 from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
+from tallybook.flows.alerting import Alerting
 from tallybook.flows.billing import Billing
 from tallybook.flows.cost import Costs
 from tallybook.flows.endpoints import Endpoints
@@ -62,6 +63,7 @@ class Rooms:
     leases: Leases
     exceptions: Exceptions
     billing: Billing
+    alerting: Alerting
     endpoints: Endpoints
     redeliveries: Redeliveries
     inventory: Inventory

@@ -4,6 +4,7 @@ from tallybook.core.message_types import MESSAGE_TYPES
 from tallybook.web.endpoint import Surface
 from tallybook.web.native import (
     accounts,
+    alerts,
     billing,
     checks,
     clock,
@@ -50,6 +51,7 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
             *leases.ENDPOINTS,
             *exceptions.ENDPOINTS,
             *billing.ENDPOINTS,
+            *alerts.ENDPOINTS,
             *webhooks.ENDPOINTS,
             *deliveries.ENDPOINTS,
             *resources.ENDPOINTS,
