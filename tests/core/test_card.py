@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from tallybook.core.card import read_price, write_price
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.fields import errors_of
+from tallybook.core.meter import Increments
 from tallybook.core.number import NANOS
 from tallybook.core.plan import read_plan, write_plan
-from tallybook.core.price import Increments, Price, cost_of
+from tallybook.core.price import Price, cost_of
 from tallybook.core.rate import Model, Rate, Tier
 
 AMOUNTS = st.integers(0, 10**15)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 
 from tallybook.core.clock import FrozenClock
@@ -11,7 +12,7 @@ from tallybook.core.pricelist import load_price_list
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.billing import Billing, Suspensions
-from tallybook.flows.cost import Costs
+from tallybook.flows.cost import Costs, keep_rounded
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
 from tallybook.flows.ingest import Ingest
@@ -103,6 +104,7 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     billing = Billing(ingest)
     leases = Leases(accounts, holds, ingest)
     costs = Costs(usage, measure, accounts, {"llm": load_price_list("llm", packaged("llm_prices.toml"))})
+    accounts.on_plan = partial(keep_rounded, metering)
     yield Flows(
         clock=clock,
         ledger=ledger,

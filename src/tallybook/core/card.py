@@ -9,12 +9,12 @@ from typing import TypeVar
 from tallybook.core.errors import FieldInvalid, QuantityInvalid
 from tallybook.core.fields import NO_FILTER, Problems, read_filter, read_list, read_name, read_object
 from tallybook.core.ids import NAME_BYTES_MAX, check_text
+from tallybook.core.meter import INCREMENT_S_MAX, Increments
 from tallybook.core.number import NANOS, parse_nanos, to_text
-from tallybook.core.price import Increments, Price
+from tallybook.core.price import Price
 from tallybook.core.rate import Model, Rate, Tier
 
 TIERS_MAX = 100
-INCREMENT_S_MAX = 3_600
 LISTED = frozenset({"input_tokens", "output_tokens", "cached_input_tokens"})
 """The meters that a list of models has prices for."""
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
-from tallybook.core.meter import Aggregation, Condition, Meter, Operator
+from tallybook.core.meter import INCREMENT_S_MAX, Aggregation, Condition, Increments, Meter, Operator, plain_field
 from tallybook.core.number import parse_nanos, to_text
 
 METERS_MAX = 500
@@ -211,7 +211,7 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         raise FieldInvalid("must be lower case letters, digits, _ . - (at most 64), a letter first", pointer="/name")
     table = _object(body, pointer)
     known = {"event", "aggregation", "field", "fields", "dimensions", "where", "unit", "description", "priced_by"}
-    _only(table, known, pointer)
+    _only(table, known | {"rounding"}, pointer)
     event_type = _text(table, "event", pointer)
     if not event_type:
         raise FieldInvalid("must name the event type", pointer=f"{pointer}/event")
@@ -219,6 +219,8 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         raise FieldInvalid("give either field or fields", pointer=f"{pointer}/fields")
     single = _text(table, "field", pointer)
     fields = (single,) if single else _texts(table.get("fields", []), f"{pointer}/fields")
+    if "rounding" in table:
+        fields = _rounded(table, fields, pointer)
     return Meter(
         name=name,
         event_type=event_type,
@@ -230,6 +232,22 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         description=_text(table, "description", pointer),
         priced_by=_text(table, "priced_by", pointer) or None,
     )
+
+
+def _rounded(table: Mapping[str, object], fields: tuple[str, ...], pointer: str) -> tuple[str, ...]:
+    """Return the field whose values are rounded up before they are added up."""
+    place = f"{pointer}/rounding"
+    told = _object(table["rounding"], place)
+    _only(told, {"first", "next"}, place)
+    if len(fields) != 1 or table.get("aggregation") != Aggregation.SUM:
+        raise FieldInvalid("is for the sum of one field", pointer=place)
+    increments = []
+    for key in ("first", "next"):
+        value = told.get(key)
+        if type(value) is not int or not 1 <= value <= INCREMENT_S_MAX:
+            raise FieldInvalid(f"must be a whole number from 1 to {INCREMENT_S_MAX}", pointer=f"{place}/{key}")
+        increments.append(value)
+    return (Increments(*increments).field(fields[0]),)
 
 
 def _read_conditions(table: Mapping[str, object], pointer: str) -> tuple[Condition, ...]:
@@ -258,7 +276,7 @@ def _check_meter(meter: Meter, event: EventType | None) -> None:
         raise FieldInvalid(f"must be at most {DIMENSIONS_MAX}", pointer="/dimensions")
     if event is None:
         return
-    for name in meter.fields:
+    for name in (plain_field(whole)[0] for whole in meter.fields):
         spec = event.fields.get(name)
         if spec is None:
             raise FieldInvalid(f"{name!r} is not a field of {event.name}", pointer="/field")

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from tallybook.core.number import NANOS
 from tallybook.core.window import Span
 
 GROUP_DIMENSIONS_MAX = 4
 """Most dimensions of one ``group_by``."""
+
+INCREMENT_S_MAX = 3_600
+"""Most seconds that a duration is rounded up to at a time."""
 
 _NO_FILTERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -54,6 +58,42 @@ class Operator(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Increments:
+    """How a duration is rounded up before it is added up: *first* at least, then by *next*; none at all stays none.
+
+    Calls are billed like this: 60/60 is by the started minute, 60/6 is a minute at least and then by six seconds.
+    """
+
+    first: int
+    next: int
+
+    @property
+    def suffix(self) -> str:
+        """What the meter of rounded values is called after the plain one: ``60_60``."""
+        return f"{self.first}_{self.next}"
+
+    def field(self, name: str) -> str:
+        """Return what rollups call the rounded values of a field."""
+        return f"^{self.first}/{self.next} {name}"
+
+    def rounded(self, nanos: int) -> int:
+        """Return a duration, rounded up."""
+        if nanos <= 0:
+            return 0
+        beyond = max(0, nanos - self.first * NANOS)
+        return (self.first + -(-beyond // (self.next * NANOS)) * self.next) * NANOS
+
+
+def plain_field(name: str) -> tuple[str, Increments | None]:
+    """Return the field of the event that *name* comes from, and how it is rounded."""
+    if not name.startswith("^"):
+        return name, None
+    told, _, field_name = name[1:].partition(" ")
+    first, _, following = told.partition("/")
+    return field_name, Increments(int(first), int(following))
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """An event counts for a meter only if *field* passes; *values* are texts for ``in``, one number otherwise."""
 
@@ -73,7 +113,8 @@ class Meter:
 
     Attributes:
         event_types: The types it reads; one, except for sums over several fields.
-        fields: Quantity fields that are added up (several only for ``sum``); empty for a plain ``count``.
+        fields: Quantity fields that are added up (several only for ``sum``); empty for a plain ``count``. One that
+            begins with ``^`` is rounded up first (see `plain_field`).
         dimensions: What it can be grouped and filtered by.
         conditions: All must hold for an event to count.
         priced_by: For a money meter: name of the count meter whose events cost the account's unit price where

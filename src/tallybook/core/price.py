@@ -8,21 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tallybook.core.limit import matches
+from tallybook.core.meter import Aggregation, Increments, Meter, Operator
 from tallybook.core.number import NANOS
 from tallybook.core.rate import Rate, charge, per_unit
-
-
-@dataclass(frozen=True, slots=True)
-class Increments:
-    """How the seconds of a call are rounded up: *first* at least, then by *next*; a call of none costs nothing."""
-
-    first: int
-    next: int
-
-    @property
-    def suffix(self) -> str:
-        """What the meter of rounded values is called after the plain one: ``60_60``."""
-        return f"{self.first}_{self.next}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +78,34 @@ class Price:
 def rounded_meter(meter: str, rounding: Increments) -> str:
     """Return the name of the meter that adds up *meter*'s values, each rounded up first."""
     return f"{meter}.{rounding.suffix}"
+
+
+def can_be_rounded(meter: Meter) -> bool:
+    """Whether calls can be rounded one by one: the meter adds up one field, in seconds."""
+    plain = len(meter.fields) == 1 and not meter.fields[0].startswith("^")
+    return meter.aggregation is Aggregation.SUM and plain and meter.unit == "s"
+
+
+def rounded_body(meter: Meter, rounding: Increments) -> dict[str, object]:
+    """Return the definition of the meter of rounded values, as `core.catalogue.read_meter` takes it."""
+    where: dict[str, object] = {}
+    for condition in meter.conditions:
+        known = where.get(condition.field)
+        if condition.operator is Operator.IN:
+            where[condition.field] = list(condition.values)
+        else:
+            bound = {condition.operator.value: condition.values[0]}
+            where[condition.field] = {**known, **bound} if isinstance(known, dict) else bound
+    return {
+        "event": meter.event_type,
+        "aggregation": meter.aggregation.value,
+        "field": meter.fields[0],
+        "rounding": {"first": rounding.first, "next": rounding.next},
+        "dimensions": list(meter.dimensions),
+        "where": where,
+        "unit": meter.unit,
+        "description": f"{meter.name}, each rounded up: {rounding.first} s at least, then by {rounding.next} s.",
+    }
 
 
 def price_for(prices: Iterable[Price], meter: str, dimensions: Mapping[str, str]) -> Price | None:

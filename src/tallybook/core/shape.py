@@ -16,7 +16,7 @@ from tallybook.core.catalogue import UNMETERED, Catalogue, EventType, Field, Kin
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import Event
 from tallybook.core.ids import ID_BYTES_MAX, NAME_BYTES_MAX, check_text
-from tallybook.core.meter import Aggregation, Condition, Meter, Operator
+from tallybook.core.meter import Aggregation, Condition, Increments, Meter, Operator, plain_field
 from tallybook.core.number import NANOS, QUANTITY_MAX, parse_nanos, to_text
 
 Value = str | int | bool
@@ -158,8 +158,9 @@ def type_in(catalogue: Catalogue, name: str) -> EventType:
     if known is not None:
         return known
     meters = catalogue.meters_of(name)
-    names = {n for m in meters for n in (*m.dimensions, *m.fields, *(c.field for c in m.conditions))}
-    numbers = {n for m in meters if m.aggregation is not Aggregation.UNIQUE for n in m.fields}
+    fields = {m.name: [plain_field(name)[0] for name in m.fields] for m in meters}
+    names = {n for m in meters for n in (*m.dimensions, *fields[m.name], *(c.field for c in m.conditions))}
+    numbers = {n for m in meters if m.aggregation is not Aggregation.UNIQUE for n in fields[m.name]}
     numbers |= {c.field for m in meters for c in m.conditions if c.operator is not Operator.IN}
     return EventType(name, {n: Field(n, Kind.QUANTITY if n in numbers else Kind.SCALAR) for n in sorted(names)})
 
@@ -170,8 +171,11 @@ def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[
     texts = all(kinds.get(name) in _TEXTS for name in dimensions)
     tests = [(condition.field, condition_test(condition)) for condition in shape.conditions]
     rest = bool(shape.marks or shape.uniques)
+    derived = [(name, *plain_field(name)) for name in fields if name.startswith("^")]
 
     def read(event: Event, known: Known) -> Reading:
+        if derived:
+            known = _with_rounded(known, derived)
         get = known.get
         values = tuple(map(get, dimensions))
         if not texts:
@@ -184,6 +188,16 @@ def _compile(type_no: int, shape: Shape, kinds: Mapping[str, Kind]) -> Callable[
         return Reading(type_no, values, sums, _marks(shape, event, known), _uniques(shape, known))  # type: ignore[arg-type]
 
     return read
+
+
+def _with_rounded(known: Known, derived: Iterable[tuple[str, str, Increments | None]]) -> Known:
+    """Return the fields with those that rollups keep rounded up."""
+    found = dict(known)
+    for name, field, increments in derived:
+        nanos = known.get(field)
+        if isinstance(nanos, int) and increments is not None:
+            found[name] = increments.rounded(nanos)
+    return found
 
 
 def _marks(shape: Shape, event: Event, known: Known) -> tuple[tuple[int, str], ...]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from tallybook.core.bill import Calendar, Card, Key, Part, Tab, parts_of
+from tallybook.core.catalogue import Catalogue
 from tallybook.core.errors import Conflict
 from tallybook.core.forecast import paced
-from tallybook.core.plan import Account
+from tallybook.core.meter import Meter
+from tallybook.core.plan import Account, Plan
 from tallybook.core.ports import MetersChanged, UsageReader, UsageSnapshot, UsageStore
+from tallybook.core.price import can_be_rounded, rounded_body
 from tallybook.core.pricelist import PriceList
 from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.resource import Life
@@ -29,6 +32,19 @@ class CardSource(Protocol):
 
     def cards(self, account: Account) -> Sequence[Card]:
         """Return the rate cards of the account's plans, ascending and tiling all time."""
+        ...
+
+
+class MeterKeeper(Protocol):
+    """Adds meters: `flows.metering`."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Event types and meters in force."""
+        ...
+
+    def put(self, name: str, body: dict[str, object]) -> Meter:
+        """Add the meter *name*, filled from earlier events."""
         ...
 
 
@@ -148,6 +164,16 @@ class Costs:
     @staticmethod
     def _lives(snapshot: UsageSnapshot, account: Account, kinds: Collection[str]) -> list[Life]:
         return snapshot.lives(account.no, kinds) if kinds else []
+
+
+def keep_rounded(meters: MeterKeeper, plan: Plan) -> None:
+    """Make sure that what the plan rounds up is metered; earlier calls are counted, too."""
+    for price in plan.prices:
+        known = meters.catalogue.meters
+        base, name = known.get(price.meter or ""), price.quantity_meter
+        if price.rounding is None or name is None or base is None or name in known or not can_be_rounded(base):
+            continue
+        meters.put(name, rounded_body(base, price.rounding))
 
 
 def calendar_of(account: Account) -> Calendar:

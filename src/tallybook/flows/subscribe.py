@@ -3,7 +3,7 @@
 Not for what is used of a plan's limits (see `admit`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tallybook.core.allowance import OwnLimitSource, limits_in_force
@@ -19,7 +19,7 @@ from tallybook.core.meter import Aggregation, Meter
 from tallybook.core.period import billing_period
 from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, find_plan, plan_in_force, read_plan
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
-from tallybook.core.price import Price
+from tallybook.core.price import Price, can_be_rounded
 from tallybook.core.scheme import Scheme
 from tallybook.core.window import Span, all_time, zone
 
@@ -40,7 +40,10 @@ class SchemeSource(Protocol):
 
 
 class Accounts:
-    """Reads and changes accounts and plans, for every surface."""
+    """Reads and changes accounts and plans, for every surface.
+
+    *on_plan* is called with a plan that is sound, before it is written.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Accounts:
         self._schemes = schemes
         self._clock = clock
         self._versions: dict[tuple[str, int], Plan] = {}
+        self.on_plan: Callable[[Plan], object] = _nothing
 
     # --- accounts ----------------------------------------------------------------------------------------------
 
@@ -161,6 +165,7 @@ class Accounts:
         """
         plan = read_plan(name, body)
         self._check_meters(plan)
+        self.on_plan(plan)
         (written,) = self._plans.put([plan], self._clock.now_us())
         return written
 
@@ -234,12 +239,21 @@ class Accounts:
         for index, limit in enumerate(plan.limits):
             _check_limit(limit, meters, f"/limits/{index}", problems)
         for index, price in enumerate(plan.prices):
-            _check_meter(price.meter, price.filter, None, meters, pointer=f"/prices/{index}", problems=problems)
+            pointer = f"/prices/{index}"
+            _check_meter(price.meter, price.filter, price.per, meters, pointer=pointer, problems=problems)
+            meter = meters.get(price.meter or "")
+            if price.rounding is not None and meter is not None and not can_be_rounded(meter):
+                problems.add(f"{pointer}/rounding", "is for meters that add up the seconds of one field")
         problems.finish()
 
     def list(self, after: str = "", limit: int = PAGE_MAX) -> Sequence[Account]:
         """Return up to *limit* accounts, by the bytes of their ids, beginning after *after*."""
         return self._accounts.page(after, min(limit, PAGE_MAX), self._clock.now_us())
+
+
+def _nothing(plan: Plan) -> None:
+    """Let a plan be as it is."""
+    del plan
 
 
 def _check_limit(limit: Limit, meters: Mapping[str, Meter], pointer: str, problems: Problems) -> None:

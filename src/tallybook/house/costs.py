@@ -1,11 +1,14 @@
 """Wiring of what costs money: lists of prices, the flow that reads costs, and that of invoices."""
 
+from functools import partial
+
 from tallybook.core.clock import Clock
 from tallybook.core.instant import HOUR_US
 from tallybook.core.pricelist import PriceList, load_price_list
-from tallybook.flows.cost import Costs
+from tallybook.flows.cost import Costs, keep_rounded
 from tallybook.flows.invoice import Invoices
 from tallybook.flows.measure import Measure
+from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job
 from tallybook.house.start import own_text, packaged_text
@@ -34,6 +37,13 @@ def price_lists(settings: Settings) -> dict[str, PriceList]:
 def open_costs(settings: Settings, usage: Usage, measure: Measure, accounts: Accounts) -> Costs:
     """Return the flow that reads costs."""
     return Costs(usage, measure, accounts, price_lists(settings))
+
+
+def round_calls(metering: Metering, accounts: Accounts) -> None:
+    """Let every plan find its meters of rounded calls, those of plan files and those that are put later."""
+    for plan in accounts.plans():
+        keep_rounded(metering, plan)
+    accounts.on_plan = partial(keep_rounded, metering)
 
 
 def open_invoices(

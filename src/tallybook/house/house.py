@@ -27,7 +27,7 @@ from tallybook.flows.metering import Metering
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import Alerts
-from tallybook.house.costs import open_costs, open_invoices
+from tallybook.house.costs import open_costs, open_invoices, round_calls
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.house.webhooks import Webhooks
@@ -149,6 +149,7 @@ class House:
         self._open_admission(usage)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
+        round_calls(self.metering, self.accounts)
         self._closing.callback(self.fill.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)

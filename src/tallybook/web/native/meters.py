@@ -6,8 +6,15 @@ import msgspec
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.key import ADMIN, USAGE_READ
-from tallybook.core.meter import Meter, Operator
+from tallybook.core.meter import Meter, Operator, plain_field
 from tallybook.web.endpoint import Ask, Endpoint, JsonBody
+
+
+class Rounding(msgspec.Struct, frozen=True):
+    """How each value is rounded up before it is added up: `first` at least, then by `next`."""
+
+    first: int
+    next: int
 
 
 class MeterBody(msgspec.Struct, frozen=True):
@@ -20,6 +27,7 @@ class MeterBody(msgspec.Struct, frozen=True):
     where: dict[str, Any] = {}
     unit: str = ""
     description: str = ""
+    rounding: Rounding | None = None
 
 
 class MeterAnswer(msgspec.Struct, frozen=True):
@@ -33,6 +41,7 @@ class MeterAnswer(msgspec.Struct, frozen=True):
     where: dict[str, Any]
     unit: str
     description: str
+    rounding: Rounding | None = None
 
 
 class MetersAnswer(msgspec.Struct, frozen=True):
@@ -53,11 +62,12 @@ def write_meter(meter: Meter) -> MeterAnswer:
         name=meter.name,
         event=meter.event_type,
         aggregation=str(meter.aggregation),
-        fields=list(meter.fields),
+        fields=[plain_field(name)[0] for name in meter.fields],
         dimensions=list(meter.dimensions),
         where=where,
         unit=meter.unit,
         description=meter.description,
+        rounding=next((Rounding(told.first, told.next) for _, told in map(plain_field, meter.fields) if told), None),
     )
 
 
