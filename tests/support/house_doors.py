@@ -34,6 +34,7 @@ CORE_ORDER = (
     "number",
     "instant",
     "window",
+    "cover",
     "period",
     "key",
     "session",

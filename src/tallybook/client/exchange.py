@@ -198,5 +198,9 @@ def _problem(reply: Reply) -> Problem | None:
     return problem if problem.code else None
 
 
+IN_FLIGHT = "idempotency-key-in-flight"
+"""What the server says while the first attempt, whose answer was lost, is still being decided."""
+
+
 def _worth_retrying(error: TallybookError) -> bool:
-    return isinstance(error, Unreachable | RateLimited)
+    return isinstance(error, Unreachable | RateLimited) or getattr(error, "code", "") == IN_FLIGHT

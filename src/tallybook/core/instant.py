@@ -18,6 +18,9 @@ EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 INSTANT_MAX_US = (datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 """Queries and events stay inside [1970, 2200): far from every overflow of calendar arithmetic."""
 
+TEXTS_KEPT_MAX = 16_384
+"""Names of days, and of hours, that are remembered: answers are full of the same ones."""
+
 _RFC3339 = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<minute>(?:[01]\d|2[0-3]):\d\d):(?P<second>\d\d)(?P<fraction>\.\d{1,12})?"
     r"(?P<offset>[Zz]|[+-]\d\d:[0-5]\d)?",
@@ -154,11 +157,23 @@ def day_start_us(day: date) -> int:
 
 def day_text(instant_us: int) -> str:
     """Return the UTC day as ``2026-03-01``."""
-    return day_of(instant_us).isoformat()
+    return _day_text(instant_us // DAY_US)
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _day_text(day: int) -> str:
+    return date.fromordinal(EPOCH_ORDINAL + day).isoformat()
 
 
 def instant_text(instant_us: int) -> str:
     """Return the instant as ``2026-03-01T00:00:00Z``, with a fraction only where there is one."""
+    if instant_us % HOUR_US == 0:
+        return _hour_text(instant_us // HOUR_US)
     seconds, micros = divmod(instant_us, 1_000_000)
     text = (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
     return f"{text}.{micros:06d}".rstrip("0") + "Z" if micros else f"{text}Z"
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _hour_text(hour: int) -> str:
+    return f"{(EPOCH + timedelta(hours=hour)).isoformat()[:19]}Z"

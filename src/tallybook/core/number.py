@@ -86,17 +86,30 @@ def to_text(nanos: int) -> str:
     return f"{sign}{units}.{rest:09d}".rstrip("0")
 
 
+def divided(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator rounded half-even to a whole number, from exact integers; 0 for denominator 0."""
+    if denominator == 0:
+        return 0
+    units, rest = divmod(abs(numerator), abs(denominator))
+    twice = 2 * rest
+    if twice > abs(denominator) or (twice == abs(denominator) and units % 2):
+        units += 1
+    return -units if (numerator < 0) != (denominator < 0) else units
+
+
 def ratio(numerator: int, denominator: int, places: int) -> Decimal:
     """Return numerator / denominator rounded half-even to *places*, from exact integers; 0 for denominator 0."""
     if denominator == 0 or numerator == 0:
         return _zero(places)
-    scaled, rest = divmod(abs(numerator) * 10**places, abs(denominator))
-    twice = 2 * rest
-    if twice > abs(denominator) or (twice == abs(denominator) and scaled % 2):
-        scaled += 1
-    if (numerator < 0) != (denominator < 0):
-        scaled = -scaled
-    return Decimal(scaled).scaleb(-places, _WIDE)
+    return Decimal(divided(numerator * 10**places, denominator)).scaleb(-places, _WIDE)
+
+
+def shortest(scaled: int, places: int) -> int | Decimal:
+    """Return scaled / 10^places as the shortest JSON number: an int where it is whole, else without trailing zeros."""
+    units, rest = divmod(abs(scaled), int(10**places))
+    if not rest:
+        return -units if scaled < 0 else units
+    return Decimal(f"{'-' if scaled < 0 else ''}{units}.{rest:0{places}d}".rstrip("0"))
 
 
 @cache

@@ -9,6 +9,7 @@ import msgspec
 
 from tallybook.core.aggregate import Reading
 from tallybook.core.allowance import OwnLimitSource
+from tallybook.core.cover import Segment
 from tallybook.core.errors import Unavailable
 from tallybook.core.event import Event, Outcome
 from tallybook.core.ids import AccountId, AccountNo
@@ -20,7 +21,7 @@ from tallybook.core.resource import Life, Resource, ResourceCount, ResourceWord
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
 from tallybook.core.view import SumRows
-from tallybook.core.window import Segment, Span
+from tallybook.core.window import Span
 
 # --- writing events ---------------------------------------------------------------------------------------------------
 

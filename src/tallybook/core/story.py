@@ -8,10 +8,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tallybook.core.cover import Level
 from tallybook.core.event import Outcome
 from tallybook.core.ids import AccountId
 from tallybook.core.meter import Meter
-from tallybook.core.window import Level
 
 NOTES_KEPT_DAYS = 35
 """How long it is remembered that an event came again or was refused: as long as events may come late."""

@@ -5,10 +5,9 @@ anchored months that limits and invoices count over. Rollup buckets are UTC: min
 Not for reading or writing instants as text (see `instant`).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -20,6 +19,8 @@ from tallybook.core.instant import DAY_US, EPOCH, HOUR_US, INSTANT_MAX_US, MINUT
 
 WINDOWS_MAX = 50_000
 """Most windows of one answer: 34 days of minutes, 5 years of hours."""
+WINDOWS_KEPT_MAX, WINDOWS_KEPT_LONG = 64, 1_000
+"""Lists of windows that are remembered, and how long one may be: people ask for the same days again and again."""
 
 
 class Span(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -30,6 +31,13 @@ class Span(msgspec.Struct, frozen=True, order=True, gc=False):
 
     def __contains__(self, instant_us: int) -> bool:
         return self.start_us <= instant_us < self.end_us
+
+
+class Windows(tuple[Span, ...]):  # noqa: SLOT001 - a tuple that can be told one thing more
+    """Windows that many questions are asked about; what covers them is worked out once (see `cover`)."""
+
+    covered: object = None
+    """Kept here by `cover`."""
 
 
 class Granularity(StrEnum):
@@ -43,41 +51,8 @@ class Granularity(StrEnum):
     TOTAL = "total"
 
 
-class Level(IntEnum):
-    """The sizes of rollup buckets, by their number in the ledger."""
-
-    MINUTE = 0
-    HOUR = 1
-    DAY = 2
-    MONTH = 3
-
-
-class Segment(msgspec.Struct, gc=False):
-    """A run of rollup buckets: bucket b in [low, high) belongs to window ``window + stride * (b - low)``."""
-
-    level: Level
-    low: int
-    high: int
-    window: int
-    stride: int
-
-
 _UTC_KEY = "UTC"
 """The zone that most questions are asked in, and in which calendars are plain arithmetic."""
-
-_BUCKETS = {MINUTE_US: (Level.MINUTE, MINUTE_US), HOUR_US: (Level.HOUR, HOUR_US), DAY_US: (Level.DAY, DAY_US)}
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """What adds up to a list of windows: rollup *segments*, and *edges* shorter than a minute.
-
-    An edge is (window, span); its events have to be read one by one.
-    """
-
-    segments: tuple[Segment, ...]
-    edges: tuple[tuple[int, Span], ...]
-
 
 # --- zones -----------------------------------------------------------------------------------------------------
 
@@ -111,7 +86,7 @@ def local_day(instant_us: int, tz: ZoneInfo) -> date:
 # --- cutting a span into windows -----------------------------------------------------------------------------------
 
 
-def tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> list[Span]:
+def tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> Windows:
     """Cut *span* into the calendar windows of *granularity* in *tz*, the first and last clipped to the span.
 
     The windows are ascending, disjoint and add up to the span. A local day that a zone skipped altogether has no
@@ -120,10 +95,25 @@ def tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> list[Span]:
     Raises:
         RangeTooLarge: If there would be more than WINDOWS_MAX.
     """
+    key = span, granularity, tz
+    windows = _TILED.get(key)
+    if windows is None:
+        windows = _tile(span, granularity, tz)
+        if len(windows) <= WINDOWS_KEPT_LONG:
+            if len(_TILED) >= WINDOWS_KEPT_MAX:
+                _TILED.clear()
+            _TILED[key] = windows
+    return windows
+
+
+_TILED: dict[tuple[Span, Granularity, ZoneInfo], Windows] = {}
+
+
+def _tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> Windows:
     if span.start_us >= span.end_us:
-        return []
+        return Windows()
     if granularity is Granularity.TOTAL:
-        return [span]
+        return Windows((span,))
     cuts = [span.start_us]
     for cut in _boundaries(span, granularity, tz):
         if cut >= span.end_us:
@@ -136,7 +126,7 @@ def tile(span: Span, granularity: Granularity, tz: ZoneInfo) -> list[Span]:
                     parameter="granularity",
                 )
     cuts.append(span.end_us)
-    return [Span(start, end) for start, end in pairwise(cuts)]
+    return Windows(Span(start, end) for start, end in pairwise(cuts))
 
 
 def _boundaries(span: Span, granularity: Granularity, tz: ZoneInfo) -> Iterator[int]:
@@ -174,102 +164,15 @@ def _days(first: date, granularity: Granularity) -> Iterator[date]:
         first += step
 
 
-# --- covering windows with rollup buckets --------------------------------------------------------------------------
-
-
 def month_bucket(instant_us: int) -> int:
     """Return the number of the instant's UTC month: year * 12 + month - 1."""
     day = day_of(instant_us)
     return day.year * 12 + day.month - 1
 
 
-def _month_start_minute(month: int) -> int:
+def month_start_minute(month: int) -> int:
+    """Return the minute at which the UTC month with this number begins."""
     return day_start_us(date(month // 12, month % 12 + 1, 1)) // MINUTE_US
-
-
-def cover(windows: Sequence[Span]) -> Cover:
-    """Return the fewest rollup buckets, and the sub-minute edges, that add up to each of *windows*.
-
-    Args:
-        windows: Ascending and disjoint; gaps between them are fine.
-    """
-    segments: list[Segment] = []
-    edges: list[tuple[int, Span]] = []
-    for index, window in enumerate(windows):
-        level = _BUCKETS.get(window.end_us - window.start_us)
-        if level is not None and window.start_us % level[1] == 0:
-            low = window.start_us // level[1]
-            run = segments[-1] if segments else None
-            if run and run.stride and run.high == low and run.level is level[0] and index - run.window == low - run.low:
-                run.high = low + 1
-            else:
-                _add(segments, level[0], low, low + 1, index)
-            continue
-        low = -(-window.start_us // MINUTE_US)
-        high = window.end_us // MINUTE_US
-        if low > high:
-            edges.append((index, window))
-            continue
-        if window.start_us < low * MINUTE_US:
-            edges.append((index, Span(window.start_us, low * MINUTE_US)))
-        for part, first, last in _buckets(low, high):
-            _add(segments, part, first, last, index)
-        if high * MINUTE_US < window.end_us:
-            edges.append((index, Span(high * MINUTE_US, window.end_us)))
-    return Cover(tuple(segments), tuple(edges))
-
-
-def _add(segments: list[Segment], level: Level, low: int, high: int, window: int) -> None:
-    """Append a segment, or lengthen the last one where windows follow each other bucket by bucket."""
-    if segments and high - low == 1:
-        last = segments[-1]
-        runs = last.stride == 1 or last.high - last.low == 1
-        if last.high == low and last.level == level and runs and window == last.window + (low - last.low):
-            last.high, last.stride = high, 1
-            return
-    segments.append(Segment(level, low, high, window, 0))
-
-
-def _buckets(low: int, high: int) -> Iterator[tuple[Level, int, int]]:
-    """Cut the minutes [low, high) into the coarsest aligned buckets, in ascending order."""
-    for level, start, end in _peel(low, high, 60, Level.MINUTE, Level.HOUR):
-        if level is not Level.HOUR:
-            yield level, start, end
-            continue
-        for inner, first, last in _peel(start, end, 24, Level.HOUR, Level.DAY):
-            if inner is not Level.DAY:
-                yield inner, first, last
-                continue
-            yield from _months(first, last)
-
-
-def _peel(low: int, high: int, size: int, fine: Level, coarse: Level) -> Iterator[tuple[Level, int, int]]:
-    first, last = -(-low // size), high // size
-    if first >= last:
-        if low < high:
-            yield fine, low, high
-        return
-    if low < first * size:
-        yield fine, low, first * size
-    yield coarse, first, last
-    if last * size < high:
-        yield fine, last * size, high
-
-
-def _months(low: int, high: int) -> Iterator[tuple[Level, int, int]]:
-    """Cut the days [low, high) into whole months and the days around them."""
-    minutes_a_day = DAY_US // MINUTE_US
-    first = month_bucket(low * DAY_US - 1) + 1 if low else month_bucket(0)
-    last = month_bucket(high * DAY_US)
-    if first >= last:
-        yield Level.DAY, low, high
-        return
-    start, end = _month_start_minute(first) // minutes_a_day, _month_start_minute(last) // minutes_a_day
-    if low < start:
-        yield Level.DAY, low, start
-    yield Level.MONTH, first, last
-    if end < high:
-        yield Level.DAY, end, high
 
 
 # --- spans that people ask for -----------------------------------------------------------------------------------
@@ -297,10 +200,14 @@ def today_us(now_us: int) -> Span:
     return Span(start_us, start_us + DAY_US)
 
 
-def last_days(now_us: int, days: int) -> list[Span]:
+def last_days(now_us: int, days: int) -> Windows:
     """Return the last *days* UTC days, oldest first, today (the day of *now_us*) last."""
-    first_us = today_us(now_us).start_us - (days - 1) * DAY_US
-    return [Span(start, start + DAY_US) for start in range(first_us, first_us + days * DAY_US, DAY_US)]
+    return _days_until(now_us // DAY_US, days)
+
+
+@lru_cache(maxsize=WINDOWS_KEPT_MAX)
+def _days_until(today: int, days: int) -> Windows:
+    return Windows(Span(day * DAY_US, (day + 1) * DAY_US) for day in range(today - days + 1, today + 1))
 
 
 def month_of(instant_us: int) -> Span:
@@ -308,14 +215,18 @@ def month_of(instant_us: int) -> Span:
     return _month_span(month_bucket(instant_us))
 
 
-def last_months(now_us: int, months: int) -> list[Span]:
+def last_months(now_us: int, months: int) -> Windows:
     """Return the last *months* UTC calendar months, oldest first, this month last."""
-    last = month_bucket(now_us)
-    return [_month_span(month) for month in range(last - months + 1, last + 1)]
+    return _months_until(month_bucket(now_us), months)
+
+
+@lru_cache(maxsize=WINDOWS_KEPT_MAX)
+def _months_until(last: int, months: int) -> Windows:
+    return Windows(_month_span(month) for month in range(last - months + 1, last + 1))
 
 
 def _month_span(month: int) -> Span:
-    return Span(_month_start_minute(month) * MINUTE_US, _month_start_minute(month + 1) * MINUTE_US)
+    return Span(month_start_minute(month) * MINUTE_US, month_start_minute(month + 1) * MINUTE_US)
 
 
 def all_time() -> Span:

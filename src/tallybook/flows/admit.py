@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from tallybook.core.changes import Changes, Memory
 from tallybook.core.clock import US_PER_S
 from tallybook.core.demand import Demand, expand
-from tallybook.core.desk import Answered, Desk
+from tallybook.core.desk import Desk
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound
 from tallybook.core.event import Outcome
 from tallybook.core.hold import (
@@ -36,16 +36,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 SOURCE = "tallybook/reservations"
-REFUSED_STATUS = 400
 CHECKS_KNOWN_MAX = 20_000
 """Most answers to checks remembered while nothing of their account changes."""
 _T = TypeVar("_T")
-
-
-class KeyReused(Conflict):
-    """An Idempotency-Key came a second time, with another request."""
-
-    code = "idempotency-key-reused"
 
 
 class EventReused(Conflict):
@@ -267,32 +260,6 @@ class Limits:
         return Look(self._usage, desk.snapshot, desk, desk.account(account, now_us), now_us)
 
     # --- lanes -------------------------------------------------------------------------------------------------------
-
-    def once(
-        self, account: Account, key: str | None, digest: str, action: Callable[[Desk], Answered], now_us: int
-    ) -> Callable[[Desk], Answered]:
-        """Return an action that does *action* once for an Idempotency-Key and gives its answer again after that.
-
-        Answers below status 400 are kept; a refusal is not, for it may be another one next time. The lane does one
-        request of an account at a time, so a repeated key waits for the first to end.
-
-        It raises KeyReused where the key came with another request before.
-        """
-        if key is None:
-            return action
-
-        def repeated(desk: Desk) -> Answered:
-            known = desk.answered(account.no, key)
-            if known is not None:
-                if known.digest != digest:
-                    raise KeyReused("the Idempotency-Key was used for another request")
-                return replace(known, replayed=True)
-            answer = action(desk)
-            if answer.status < REFUSED_STATUS:
-                desk.remember(account.no, key, answer, now_us)
-            return answer
-
-        return repeated
 
     def run(self, account: Account, action: Callable[[Desk], _T]) -> "Future[_T]":
         """Queue *action* for the account's lane; the future is done when what it wrote is durable."""

@@ -43,6 +43,10 @@ class Lanes(Protocol):
         """Run *action* inside the next transaction of the account's lane."""
         ...
 
+    def now_us(self) -> int:
+        """Return the time by the clock that the lanes go by."""
+        ...
+
 
 class LeaseSource(Protocol):
     """Finds leases, as of the last commit."""
@@ -90,10 +94,12 @@ class Leases:
         """Return the action that takes a slot of *limit_name*, if one is free."""
 
         def action(desk: Desk) -> Granted:
-            fresh = desk.account(account, now_us)
-            limits = self._plans.limits_of(fresh, now_us, desk)
+            # Others may have been admitted by a later time while this waited.
+            at_us = max(now_us, self._lanes.now_us())
+            fresh = desk.account(account, at_us)
+            limits = self._plans.limits_of(fresh, at_us, desk)
             limit = _concurrent(limits, limit_name)
-            live, frees_at_us = desk.slots_taken(account.no, limit.name, now_us)
+            live, frees_at_us = desk.slots_taken(account.no, limit.name, at_us)
             standing = Standing(LimitState(limit, live * NANOS), NANOS, frees_at_us)
             decision = Decision([standing], refusal_of(fresh.billing_status))
             if not decision.allowed:
@@ -103,12 +109,12 @@ class Leases:
             lease = Lease(
                 lease_id=new_id("lse"),
                 limit=limit.name,
-                token=new_token(max(now_us, desk.last_fence(account.no, limit.name) + 1)),
+                token=new_token(max(at_us, desk.last_fence(account.no, limit.name) + 1)),
                 call_id=call_id,
                 ttl_us=ttl_s * US_PER_S,
-                granted_us=now_us,
-                expires_us=now_us + ttl_s * US_PER_S,
-                deadline_us=deadline_us(limits, now_us),
+                granted_us=at_us,
+                expires_us=at_us + ttl_s * US_PER_S,
+                deadline_us=deadline_us(limits, at_us),
             )
             desk.put_lease(account.no, lease)
             desk.write([_granted_event(desk, account, lease, live + 1)])

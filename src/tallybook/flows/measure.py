@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tallybook.core.bill import Calendar, Card, parts_of
 from tallybook.core.catalogue import Catalogue
+from tallybook.core.cover import Cover, Segment, cover
 from tallybook.core.errors import ParameterInvalid
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
@@ -23,7 +24,7 @@ from tallybook.core.price import Price
 from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.scheme import Scheme
 from tallybook.core.view import SumRows, Sums, View, make_view
-from tallybook.core.window import Cover, Segment, Span, cover
+from tallybook.core.window import Span
 
 RANKED_MAX = 1_000
 Epochs = Sequence[tuple[Span, Sequence[Price]]]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
+from tallybook.core.cover import Level
 from tallybook.core.errors import Conflict, FieldInvalid
 from tallybook.core.event import DEFAULT_SOURCE, ERRORS_SHOWN_MAX, Admission, Event, Outcome, decode_json, read_event
 from tallybook.core.ids import AccountId
@@ -22,7 +23,7 @@ from tallybook.core.price import Price
 from tallybook.core.scheme import Scheme
 from tallybook.core.story import EventNote, Found, FoundEvent, RollupPlace, Share, Story, Wanted, identity_of
 from tallybook.core.view import make_view
-from tallybook.core.window import Level, Span
+from tallybook.core.window import Span
 
 NOTES_WAITING_MAX = 5_000
 """Notes that wait to be written; the oldest are let go beyond it."""

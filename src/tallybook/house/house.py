@@ -24,6 +24,7 @@ from tallybook.flows.keep import PlanFile, open_books
 from tallybook.flows.lease import LeaseEnds, Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
+from tallybook.flows.once import Once
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import Alerts
@@ -253,6 +254,7 @@ class House:
             stories=self.stories,
             accounts=self.accounts,
             limits=self.limits,
+            once=Once(self.ingest),
             leases=self.leases,
             exceptions=self.exceptions,
             billing=self.billing,

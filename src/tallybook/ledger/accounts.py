@@ -72,7 +72,7 @@ _NUMBERED = {
     )
     for sqlite in (True, False)
 }
-_SUBSCRIPTIONS = text(
+_SUBSCRIPTIONS = Hot(
     "SELECT starts_us, plan_name, plan_version FROM subscriptions WHERE account_no = :account_no ORDER BY starts_us"
 )
 _LIST = Hot(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
@@ -145,8 +145,8 @@ class LedgerAccounts:
     def subscriptions(self, account_no: AccountNo) -> list[Subscription]:
         """Return every subscription the account had or will have, by when it starts."""
         with self._ledger.reading() as connection:
-            rows = connection.execute(_SUBSCRIPTIONS, {"account_no": account_no}).all()
-        return [Subscription(row.starts_us, row.plan_name, row.plan_version) for row in rows]
+            rows = _SUBSCRIPTIONS.rows(connection, {"account_no": account_no})
+        return [Subscription(*row) for row in rows]
 
 
 def _claim(connection: Connection, change: AccountChange, now_us: int) -> tuple[AccountNo, bool]:

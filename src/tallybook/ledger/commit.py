@@ -65,9 +65,9 @@ class Committer:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        touched = {p.event.account_id for p in group.pending} | {errand.account_id for errand in errands}
+        changed = {p.event.account_id for p in group.pending} | {errand.account_id for errand in errands}
         try:
-            with self._ledger.writing(touched) as connection:
+            with self._ledger.writing(changed) as connection:
                 self._enter(connection, group)
                 verdicts = self._write(connection, group) if group.pending else []
                 beside = Touched()

@@ -50,12 +50,12 @@ def _apply_sql(*, sqlite: bool) -> str:
 
 
 _APPLY = {sqlite: text(_apply_sql(sqlite=sqlite)) for sqlite in (True, False)}
-_LIST = text("""
+_LIST = Hot("""
     SELECT kind, resource_id, name, shared, active, live, created_us FROM resources
      WHERE account_no = :account_no AND created_us IS NOT NULL AND (live = 1 OR :released)
        AND (kind = :kind OR :any_kind) AND (kind, resource_id) > (:after_kind, :after_id)
      ORDER BY kind, resource_id LIMIT :limit""")
-_COUNT = text("""
+_COUNT = Hot("""
     SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
       FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
 
@@ -69,7 +69,7 @@ _LIVES = {
     )
     for sqlite in (True, False)
 }
-_THING = text("""
+_THING = Hot("""
     SELECT live FROM resources WHERE account_no = :account_no AND kind = :kind AND resource_id = :resource_id
        AND created_us IS NOT NULL""")
 
@@ -137,10 +137,10 @@ class LedgerResources:
             "released": released,
         }
         with self._ledger.reading() as connection:
-            rows = connection.execute(_LIST, values).all()
+            rows = _LIST.rows(connection, values)
         return [
-            Resource(r.kind, r.resource_id, r.name, bool(r.shared), bool(r.active), bool(r.live), r.created_us)
-            for r in rows
+            Resource(kind, resource_id, name, bool(shared), bool(active), bool(live), created_us)
+            for kind, resource_id, name, shared, active, live, created_us in rows
         ]
 
     def counts(self, account_no: AccountNo) -> dict[str, ResourceCount]:
@@ -151,12 +151,12 @@ class LedgerResources:
 
 def read_counts(connection: Connection, account_no: int) -> dict[str, ResourceCount]:
     """Return how many things of each kind there are, as the caller's transaction sees it."""
-    rows = connection.execute(_COUNT, {"account_no": account_no}).all()
-    return {r.kind: ResourceCount(int(r.live), r.lifetime, int(r.shared), int(r.active)) for r in rows}
+    rows = _COUNT.rows(connection, {"account_no": account_no})
+    return {kind: ResourceCount(int(live), ever, int(shared), int(active)) for kind, live, ever, shared, active in rows}
 
 
 def read_thing(connection: Connection, account_no: int, kind: str, resource_id: str) -> Thing:
     """Say whether a thing exists, and whether it ever did, as the caller's transaction sees it."""
     key = {"account_no": account_no, "kind": kind, "resource_id": resource_id}
-    row = connection.execute(_THING, key).first()
+    row = _THING.first(connection, key)
     return Thing(live=False, ever=False) if row is None else Thing(live=bool(row[0]), ever=True)

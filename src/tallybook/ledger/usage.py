@@ -15,6 +15,7 @@ import zstandard
 from sqlalchemy import Connection, select, text
 from sqlalchemy.sql.elements import TextClause
 
+from tallybook.core.cover import Level, Segment
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
@@ -22,7 +23,7 @@ from tallybook.core.number import from_limbs
 from tallybook.core.ports import Place
 from tallybook.core.resource import Life, ResourceCount
 from tallybook.core.view import SumRows
-from tallybook.core.window import Level, Segment, Span
+from tallybook.core.window import Span
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
@@ -162,7 +163,7 @@ class Snapshot:
 
     def names(self, account_no: int, dimension: str, values: Iterable[str] | None) -> Mapping[str, str]:
         """Return the latest seen display names of a dimension's values."""
-        found = self.connection.scalar(_NAMES[self._sqlite], {"account_no": account_no, "dimension": dimension})
+        found = _NAMES[self._sqlite].scalar(self.connection, {"account_no": account_no, "dimension": dimension})
         names: dict[str, str] = dict(from_json(found))
         return names if values is None else {value: names[value] for value in values if value in names}
 
@@ -171,7 +172,7 @@ class Snapshot:
         table = rollups.c
         mine = (table.account_no == place.account_no) & (table.type_no == place.type_no) & (table.level == Level.MINUTE)
         inside = (table.bucket >= span.start_us // MINUTE_US) & (table.bucket * MINUTE_US < span.end_us)
-        wanted = select(table.bucket).where(mine, inside)
+        wanted = select(table.bucket).where(mine, inside, table.events != 0)  # 0: all of it was taken back
         if groups is not None:
             wanted = wanted.where(table.series_no.in_(list(groups)))
         first = self.connection.scalar(wanted.order_by(table.bucket).limit(1))
@@ -223,7 +224,7 @@ def _slots(sums: Sequence[int], wanted: Sequence[int], slots: Sequence[int]) -> 
 
 
 _NAMES = {
-    sqlite: text(
+    sqlite: Hot(
         fold(("value", "name"), "FROM labels WHERE account_no = :account_no AND dimension = :dimension", sqlite=sqlite)
     )
     for sqlite in (True, False)

@@ -8,12 +8,13 @@ from functools import lru_cache
 
 from sqlalchemy import Connection
 
+from tallybook.core.cover import Segment, cover
 from tallybook.core.limit import LimitKind
 from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.plan import Account
 from tallybook.core.standing import counting_span
 from tallybook.core.watch import Gauge, Left, Watched
-from tallybook.core.window import Segment, Span, cover
+from tallybook.core.window import Span
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import SLOTS

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tallybook.core.errors import Forbidden, TallybookError, TooLarge, Unauthenticated, Unavailable
 from tallybook.core.ids import new_id
+from tallybook.flows.once import KeyInFlight
 from tallybook.web.endpoint import Refusal, Reply, Surface
 from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed, RateLimited
 from tallybook.web.headers import RequestHeaders
@@ -170,7 +171,7 @@ def _headers_of(error: TallybookError) -> Mapping[str, str]:
             return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'} if scope else {}
         case MethodNotAllowed():
             return {"Allow": ", ".join(error.allow)}
-        case Unavailable() | RateLimited():
+        case Unavailable() | RateLimited() | KeyInFlight():
             return {"Retry-After": str(max(1, error.retry_after_s))}
         case TooLarge():
             return {"Connection": "close"}

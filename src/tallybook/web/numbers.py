@@ -7,7 +7,7 @@ writes decimal strings (see `tallybook.core.number`).
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tallybook.core.number import NANOS, json_number, ratio, to_decimal, whole
+from tallybook.core.number import NANOS, divided, json_number, ratio, shortest, to_decimal, whole
 
 MINUTE_NANOS = 60 * NANOS
 """One minute of a meter that counts seconds."""
@@ -49,7 +49,7 @@ def point_from_nanos(nanos: int) -> Decimal:
 
 def minutes_from_nanos(seconds_nanos: int, places: int = MINUTE_PLACES) -> int | Decimal:
     """Return seconds as minutes of two places or *places*, whole ones without a point: 320, 1.67."""
-    return json_number(ratio(seconds_nanos, MINUTE_NANOS, places))
+    return shortest(divided(seconds_nanos * 10**places, MINUTE_NANOS), places)
 
 
 def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
@@ -63,18 +63,27 @@ def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
     Each value is the difference of two rounded running totals, so what rounding takes from one it gives to the next:
     days, weeks and months of the same span have the same sum, and none is off by a unit of the last place or more.
     """
-    carried, total, shown = [], 0, Decimal(0)
+    carried: list[int | Decimal] = []
+    total = shown = 0
     for value in seconds_nanos:
+        if not value:
+            carried.append(0)
+            continue
         total += value
-        until = ratio(total, MINUTE_NANOS, MINUTE_PLACES_FINE)
-        carried.append(json_number(until - shown))
+        until = divided(total * 10**MINUTE_PLACES_FINE, MINUTE_NANOS)
+        carried.append(shortest(until - shown, MINUTE_PLACES_FINE))
         shown = until
     return carried
 
 
 def mean_from_nanos(total: int, count: int, places: int) -> int | Decimal:
     """Return total / count to *places*, 0 of nothing; both in nanos."""
-    return json_number(ratio(total, count, places))
+    return shortest(divided(total * 10**places, count), places)
+
+
+def whole_mean(total: int, count: int) -> int:
+    """Return total / count as an integer, 0 of nothing; both in nanos."""
+    return divided(total, count)
 
 
 def cents_from_nanos(nanos: int) -> Decimal:

@@ -103,6 +103,9 @@ _TABLE = {
     "idempotency-key-reused": Problem(
         422, "Idempotency-Key reused", "The key came before with another request; a new request takes a new key."
     ),
+    "idempotency-key-in-flight": Problem(
+        409, "Idempotency-Key in flight", "The first request with this key is being decided; send it again in a moment."
+    ),
     "timestamp-needs-offset": Problem(
         422, "Time without offset", "An event's time says Z or an offset such as +02:00; without one it is ambiguous."
     ),

@@ -19,6 +19,7 @@ from tallybook.flows.invoice import Invoices
 from tallybook.flows.lease import Leases
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
+from tallybook.flows.once import Once
 from tallybook.flows.redeliver import Redeliveries
 from tallybook.flows.session import Sessions
 from tallybook.flows.story import Stories
@@ -60,6 +61,7 @@ class Rooms:
     stories: Stories
     accounts: Accounts
     limits: Limits
+    once: Once
     leases: Leases
     exceptions: Exceptions
     billing: Billing

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tallybook.core.meter import Aggregation, Answer, Meter, Question
 from tallybook.core.number import ratio, to_text
 from tallybook.core.plan import Account
-from tallybook.core.window import Granularity, Span, tile, zone
+from tallybook.core.window import Granularity, Span, Windows, tile, zone
 from tallybook.web.rooms import Rooms
 
 OTHER = "Other"
@@ -41,7 +41,7 @@ class Asked:
         """The span of the same length that ends where this one begins."""
         return Span(max(0, 2 * self.span.start_us - self.span.end_us), self.span.start_us)
 
-    def windows(self, span: Span) -> list[Span]:
+    def windows(self, span: Span) -> Windows:
         """Cut *span* as it was asked for."""
         return tile(span, self.granularity, zone(self.tz))
 

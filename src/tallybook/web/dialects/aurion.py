@@ -16,7 +16,7 @@ from tallybook.core.key import USAGE_READ
 from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Plan
-from tallybook.core.window import Granularity, Span, all_time, month_of, tile, today_us, zone
+from tallybook.core.window import Granularity, Span, Windows, all_time, month_of, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
     MINUTE_PLACES_FINE,
@@ -144,7 +144,7 @@ def read_limits(plan: Plan) -> tuple[int | None, int | None, int | None]:
     return quantity_of(voice), quantity_of(calls), quantity_of(storage)
 
 
-def read_windows(query: DetailsQuery, now_us: int) -> list[Span]:
+def read_windows(query: DetailsQuery, now_us: int) -> Windows:
     """Return the buckets of the range: from the month's first day to the end of today, unless it is given.
 
     Raises:

@@ -19,15 +19,15 @@ from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.number import NANOS
 from tallybook.core.resource import Resource
-from tallybook.core.window import Granularity, Span, all_time, tile, today_us, zone
+from tallybook.core.window import Granularity, Span, Windows, all_time, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
     cents_from_nanos,
     count_from_nanos,
     count_or_none,
     counts_from_nanos,
-    mean_from_nanos,
     percentage_from_nanos,
+    whole_mean,
 )
 from tallybook.web.planned import limit_on_meter, quantity_of
 from tallybook.web.things import all_things
@@ -148,7 +148,7 @@ def read_period(query: SummaryQuery, now_us: int) -> tuple[Span, Period]:
     return Span(from_us, end_us), echoed
 
 
-def read_points(span: Span, step: Step) -> list[Span]:
+def read_points(span: Span, step: Step) -> Windows:
     """Return the buckets of a timeseries.
 
     Raises:
@@ -212,7 +212,7 @@ def write_line(api_id: str, name: str, values: Sequence[int]) -> ApiLine:
 
 def latency_from_nanos(total: int, count: int) -> int:
     """Return the mean over the requests that were timed, as an integer."""
-    return int(mean_from_nanos(total, count, 0))
+    return whole_mean(total, count)
 
 
 def write_names(shown: Iterable[str], seen: Mapping[str, str], subscribed: Iterable[Resource]) -> dict[str, str]:

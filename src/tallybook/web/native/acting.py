@@ -71,7 +71,6 @@ def perform(ask: Ask[None, RawBody], name: str, act: Act) -> Pending:
         name: The operation; the same key on another operation, path or body is refused.
         act: What to do.
     """
-    limits, account = ask.rooms.limits, ask.account
     key = _key(ask.body)
     words = [name.encode(), *(value.encode() for value in ask.path.values()), ask.body.data]
     digest = hashlib.sha256(b"\0".join(words)).hexdigest() if key else ""
@@ -80,7 +79,7 @@ def perform(ask: Ask[None, RawBody], name: str, act: Act) -> Pending:
         said = act.write(act.action(desk))
         return Answered(digest, act.status, b"" if said is None else to_json(said))
 
-    return Pending(limits.run(account, limits.once(account, key, digest, answer, ask.now_us)), _reply)
+    return Pending(ask.rooms.once.perform(ask.account, key, digest, answer, ask.now_us), _reply)
 
 
 def perform_plainly(ask: Ask[None, None], action: Callable[[Desk], None]) -> Pending:

@@ -8,7 +8,7 @@ from tallybook.core.event import FUTURE_US
 from tallybook.core.fields import Problems, read_choice
 from tallybook.core.instant import instant_text, parse_event_time
 from tallybook.core.key import BILLING_MANAGE
-from tallybook.flows.admit import KeyReused
+from tallybook.flows.once import KeyInFlight, KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Pending, RawBody
 from tallybook.web.native.acting import Act, perform, read_json
 
@@ -65,7 +65,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         operator_only=True,
         idempotent=True,
-        errors=(FieldInvalid("must be one of paid, failed", pointer="/invoice"), KeyReused),
+        errors=(FieldInvalid("must be one of paid, failed", pointer="/invoice"), KeyReused, KeyInFlight),
         description=(
             "A failed invoice makes the account past due: it is served for 7 days more, counted from `at`, and "
             "suspended by itself after them. Another failure meanwhile does not prolong them; paying ends it all."

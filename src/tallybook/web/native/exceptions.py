@@ -10,7 +10,7 @@ from tallybook.core.instant import instant_text
 from tallybook.core.key import ADMIN
 from tallybook.core.limit import Limit, write_limit
 from tallybook.core.number import to_text
-from tallybook.flows.admit import KeyReused
+from tallybook.flows.once import KeyInFlight, KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Pending, RawBody
 from tallybook.web.native.acting import Act, perform, perform_plainly, read_json
 
@@ -124,7 +124,12 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         operator_only=True,
         idempotent=True,
-        errors=(FieldInvalid("must be one of period, rolling, lifetime", pointer="/kind"), Conflict, KeyReused),
+        errors=(
+            FieldInvalid("must be one of period, rolling, lifetime", pointer="/kind"),
+            Conflict,
+            KeyReused,
+            KeyInFlight,
+        ),
         description="It replaces the plan's limit of this name, or stands beside the plan's; usage counts on.",
         body_example=_LIMIT,
         example=OwnLimitAnswer(name="messages", period="P1M", **_LIMIT),
@@ -153,7 +158,7 @@ ENDPOINTS = (
         operator_only=True,
         idempotent=True,
         status=201,
-        errors=(FieldInvalid("must be above 0", pointer="/quantity"), NotFound, Conflict, KeyReused),
+        errors=(FieldInvalid("must be above 0", pointer="/quantity"), NotFound, Conflict, KeyReused, KeyInFlight),
         description="While it is in force the limit's quantity is so much more; several add up.",
         body_example={"limit": "messages", "quantity": "500", "ends_at": "2026-04-01T00:00:00Z"},
         example=_ADD_ON,

@@ -8,8 +8,8 @@ from tallybook.core.ids import check_text
 from tallybook.core.instant import instant_text
 from tallybook.core.key import LIMITS_WRITE
 from tallybook.core.lease import TTL_S_DEFAULT, TTL_S_MAX, Lease
-from tallybook.flows.admit import KeyReused
 from tallybook.flows.lease import Granted, LeaseLost
+from tallybook.flows.once import KeyInFlight, KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Pending, RawBody
 from tallybook.web.native.acting import Act, perform, read_json
 from tallybook.web.native.reservations import EXAMPLE_REFUSAL, EXAMPLE_SUSPENDED
@@ -150,6 +150,7 @@ ENDPOINTS = (
             NotFound,
             Conflict,
             KeyReused,
+            KeyInFlight,
             EXAMPLE_REFUSAL,
             EXAMPLE_SUSPENDED,
         ),
@@ -173,7 +174,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         idempotent=True,
-        errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused),
+        errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         body_example={"token": _TOKEN},
         example=BeatAnswer("lse_5f0c61", _EXPIRES, _DEADLINE),
     ),
@@ -189,7 +190,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         idempotent=True,
-        errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused),
+        errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         description="Releasing what has ended is harmless; another token than the lease's frees nothing.",
         body_example={"token": _TOKEN},
         example=EndAnswer("lse_5f0c61", "released", "2026-03-15T12:00:10Z"),

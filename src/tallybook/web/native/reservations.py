@@ -22,7 +22,8 @@ from tallybook.core.key import LIMITS_WRITE, Caller
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS, to_text
 from tallybook.core.ports import Pending as PendingEvent
-from tallybook.flows.admit import KeyReused, Settled
+from tallybook.flows.admit import Settled
+from tallybook.flows.once import KeyInFlight, KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Fault, Pending, RawBody
 from tallybook.web.errors import EventRefused
 from tallybook.web.native.acting import Act, NothingSent, perform, read_json, read_nothing
@@ -216,6 +217,7 @@ ENDPOINTS = (
             NotFound,
             Conflict,
             KeyReused,
+            KeyInFlight,
             EXAMPLE_REFUSAL,
             EXAMPLE_SUSPENDED,
         ),
@@ -235,7 +237,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         idempotent=True,
-        errors=(FieldInvalid("is required", pointer="/event/id"), NotFound, Conflict, KeyReused),
+        errors=(FieldInvalid("is required", pointer="/event/id"), NotFound, Conflict, KeyReused, KeyInFlight),
         description=(
             "Counts what was really used, in the transaction that gives the hold back: the event if one is given, "
             "read as POST /v1/events would; else the plainest events that make up the quantities. Usage beyond the "
@@ -256,7 +258,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         idempotent=True,
-        errors=(NotFound, Conflict, KeyReused),
+        errors=(NotFound, Conflict, KeyReused, KeyInFlight),
         description="Doing so twice is harmless.",
         example=ReleaseAnswer("rsv_5f0c61", "released"),
     ),
