@@ -14,7 +14,7 @@ from tallybook.core.key import BILLING_MANAGE
 from tallybook.core.number import to_text
 from tallybook.core.rules import Budget, Rules, write_budget, write_rules
 from tallybook.core.threshold import write_thresholds
-from tallybook.flows.admit import KeyReused
+from tallybook.flows.once import KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Pending, RawBody
 from tallybook.web.errors import CursorInvalid
 from tallybook.web.native.acting import Act, perform, perform_plainly, read_json
