@@ -283,5 +283,5 @@ class Deliverer:
             await self._settle()
 
     async def _close_senders(self) -> None:
-        for sender in set(self._senders.values()):
+        for sender in self._senders.values():
             await sender.close()
