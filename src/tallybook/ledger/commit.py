@@ -65,7 +65,7 @@ class Committer:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        changed = {p.event.account_id for p in group.pending} | {errand.account_id for errand in errands}
+        changed = _accounts_of(group.pending) | {errand.account_id for errand in errands}
         try:
             with self._ledger.writing(changed) as connection:
                 self._enter(connection, group)
@@ -95,7 +95,7 @@ class Committer:
             return verdicts
         if self._watching is not None:
             desk = self._desk(connection, group, Touched())
-            self._watching.prepare(connection, desk, {numbers[p.event.account_id] for p in accepted}, group)
+            self._watching.prepare(connection, desk, {numbers[i] for i in _accounts_of(accepted)}, group)
         tally = Tally()
         for pending in accepted:
             for reading in pending.readings:
@@ -120,8 +120,7 @@ class Committer:
     def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
         """Return the numbers of the group's accounts, and of others; those that were found now are kept on commit."""
         known = self._accounts
-        missing = {p.event.account_id for p in group.pending if p.event.account_id not in known}
-        missing -= self._accounts_found.keys()
+        missing = _accounts_of(group.pending).difference(known, self._accounts_found)
         if missing:
             self._accounts_found |= accounts.resolve(connection, missing, group.received_us, create=self._auto_create)
         return {**known, **self._accounts_found} if self._accounts_found else known
@@ -179,17 +178,16 @@ class Committer:
         return verdicts
 
     def _keep_names(self, connection: Connection, accepted: Sequence[Pending], numbers: dict[AccountId, int]) -> None:
-        latest: dict[tuple[AccountId, str, str], tuple[int, str]] = {}
+        newest: dict[tuple[AccountId, tuple[str, str, str]], int] = {}
         for pending in accepted:
-            if not pending.labels:
-                continue
-            event = pending.event
-            for dimension, value, name in pending.labels:
-                key = (event.account_id, dimension, value)
-                seen = latest.get(key)
-                if seen is None or event.time_us >= seen[0]:
-                    told = (event.time_us, name)
-                    latest[key] = told if seen is None else max(told, seen)
+            for label in pending.labels:
+                told, at_us = (pending.event.account_id, label), pending.event.time_us
+                if newest.get(told, -1) < at_us:
+                    newest[told] = at_us
+        latest: dict[tuple[AccountId, str, str], tuple[int, str]] = {}
+        for (account_id, (dimension, value, name)), seen_us in newest.items():
+            key = (account_id, dimension, value)
+            latest[key] = max((seen_us, name), latest.get(key, (-1, "")))
         if latest:
             rows = sorted((numbers[who], *what, name, seen_us) for (who, *what), (seen_us, name) in latest.items())
             connection.execute(self._sql.label, {"rows": to_json(rows)})
@@ -210,6 +208,10 @@ class Committer:
         )
         hours = {(numbers[p.event.account_id], p.event.time_us // HOUR_US) for p in accepted}
         connection.execute(self._sql.index, {"rows": to_json(sorted(hours)), "batch_no": batch_no})
+
+
+def _accounts_of(pending: Sequence[Pending]) -> set[AccountId]:
+    return {p.event.account_id for p in pending}
 
 
 _ACCEPTED = Verdict(Outcome.ACCEPTED, "")

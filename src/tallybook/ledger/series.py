@@ -12,6 +12,8 @@ from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 
+Place = tuple[int, int, int]
+
 CACHED_MAX = 100_000
 FOLDED = "~other"
 """Stands for the free-text values of series beyond the cap on new ones."""
@@ -55,6 +57,13 @@ class SeriesNumbers:
             number = self._new.get(key)
         return self._folded[key] if number is None else number
 
+    def places(self, keys: Iterable[SeriesKey], accounts: Mapping[AccountId, int]) -> dict[SeriesKey, Place]:
+        """Return where the rollups of each key are: account, type and series by number."""
+        known = self._known.get
+        return {
+            key: (accounts[key[0]], key[1], self[key] if (number := known(key)) is None else number) for key in keys
+        }
+
     def keep_new(self) -> None:
         """Remember the numbers of a committed transaction."""
         if len(self._known) + len(self._new) > CACHED_MAX:
@@ -68,10 +77,10 @@ class SeriesNumbers:
         self._folded.clear()
 
     def resolve(
-        self, connection: Connection, keys: Iterable[SeriesKey], numbers: Mapping[AccountId, int], group: Group
+        self, connection: Connection, keys: set[SeriesKey], numbers: Mapping[AccountId, int], group: Group
     ) -> set[SeriesKey]:
         """Make every key of *keys* known; return those that were folded into their account's overflow series."""
-        missing = {key: _dims(key, group) for key in keys if key not in self._known}
+        missing = {key: _dims(key, group) for key in keys.difference(self._known)}
         if not missing:
             return set()
         self._look_up(connection, missing, numbers)

@@ -38,16 +38,15 @@ class Settling:
         self, connection: Connection, accepted: Sequence[Pending], numbers: Mapping[AccountId, int], group: Group
     ) -> list[Pending]:
         """End the leases of calls that *accepted* reports; return billed events that have to be taken back."""
+        reported = [p.event for p in accepted if p.event.type == CALL]
         calls = {
-            (numbers[p.event.account_id], call_id)
-            for p in accepted
-            if p.event.type == CALL and isinstance(call_id := p.event.data.get("call_id"), str)
+            (numbers[e.account_id], call_id) for e in reported if isinstance(call_id := e.data.get("call_id"), str)
         }
         if not calls:
             return []
         taken = []
         own = {(numbers[p.event.account_id], p.event.key_hi, p.event.key_lo) for p in accepted}
-        ids = {numbers[p.event.account_id]: p.event.account_id for p in accepted if p.event.type == CALL}
+        ids = {numbers[event.account_id]: event.account_id for event in reported}
         for row in connection.execute(self._find, {"rows": to_json(sorted(calls))}).mappings().all():
             account_no, billed = row["account_no"], row["billed"]
             mine = (leases.c.account_no == account_no) & (leases.c.lease_id == row["lease_id"])
