@@ -1,6 +1,6 @@
 """The usage that the browser's tests look at: two accounts, seven weeks, every kind of event, the same each time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tests.support.browser import Site
@@ -51,10 +51,14 @@ def _days() -> Iterator[dict[str, object]]:
             yield _event(f"run-{number}-{at}", "workflow.started", time, {"workflow_id": "wf_1"})
             status = "failed" if at == 3 else "success"
             yield _event(f"end-{number}-{at}", "workflow.finished", time, {"workflow_id": "wf_1", "status": status})
-            message = {"direction": direction, "agent_id": f"agt_{at % 2 + 1}", "agent_name": f"Agent {at % 2 + 1}"}
+            message: dict[str, object] = {
+                "direction": direction,
+                "agent_id": f"agt_{at % 2 + 1}",
+                "agent_name": f"Agent {at % 2 + 1}",
+            }
             yield _event(f"message-{number}-{at}", "message", time, message)
 
 
-def _event(event_id: str, kind: str, time: datetime, data: dict[str, object]) -> dict[str, object]:
+def _event(event_id: str, kind: str, time: datetime, data: Mapping[str, object]) -> dict[str, object]:
     text = time.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"id": event_id, "type": kind, "subject": BUSY, "time": text, "data": data}

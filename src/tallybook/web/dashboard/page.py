@@ -105,7 +105,9 @@ class Visit:
 
     def refuse(self, error: TallybookError) -> Reply:
         """Return the page that says no, and what to do."""
-        return self.html("refused.html", status=_status_of(error), wording=wording_of(error, self.session), error=error)
+        return self.html(
+            "refused.html", status=status_of_page(error), wording=wording_of(error, self.session), error=error
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +230,8 @@ def first(fields: Mapping[str, Sequence[str]], name: str) -> str:
     return next(iter(fields.get(name, ())), "").strip()
 
 
-def _status_of(error: TallybookError) -> int:
+def status_of_page(error: TallybookError) -> int:
+    """Return the HTTP status of *error*; ours are known here only."""
+    if isinstance(error, LoginNeeded):
+        return 401
     return 403 if isinstance(error, Forbidden) else status_of(error)

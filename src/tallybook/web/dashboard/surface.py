@@ -1,5 +1,6 @@
 """The dashboard as a surface: all its pages as one table, and how it says no to those who are not logged in."""
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
@@ -7,7 +8,7 @@ from tallybook.web.dashboard import accounts, events, explore, keys, limits, usa
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
-from tallybook.web.dashboard.page import API_PREFIX, LoginNeeded, endpoint_of, redirect
+from tallybook.web.dashboard.page import API_PREFIX, LoginNeeded, endpoint_of, redirect, status_of_page
 from tallybook.web.dashboard.render import PREFIX, Look, Templates
 from tallybook.web.dashboard.wording import wording_of
 from tallybook.web.endpoint import Ask, Endpoint, RawBody, Refusal, Reply, Surface
@@ -55,11 +56,10 @@ def dashboard_surface(brand: Brand) -> Surface:
 def _refuse(templates: Templates, refusal: Refusal) -> Reply:
     """Lead to the login, or say what is wrong: to a script as a problem, to people as a page."""
     if refusal.path.startswith(API_PREFIX):
-        told = refuse_as_problem(refusal)
-        return Reply(401, told.body, told.media) if isinstance(refusal.error, LoginNeeded) else told
+        return refuse_as_problem(replace(refusal, status=status_of_page(refusal.error)))
     if isinstance(refusal.error, LoginNeeded):
         return redirect(f"{PREFIX}/login?next={quote(refusal.path, safe='')}")
-    wording = wording_of(refusal.error)
+    wording, status = wording_of(refusal.error), status_of_page(refusal.error)
     return templates.reply(
-        "alone.html", Look(), status=refusal.status, wording=wording, error=refusal.error, request_id=refusal.request_id
+        "alone.html", Look(), status=status, wording=wording, error=refusal.error, request_id=refusal.request_id
     )

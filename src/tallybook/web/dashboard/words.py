@@ -12,6 +12,7 @@ from tallybook.web.numbers import MINUTE_NANOS
 SECONDS = "s"
 MINUTES = "min"
 MINUTE_PLACES = 2
+_PLACES: int = 10**MINUTE_PLACES
 
 _KINDS = {
     LimitKind.PERIOD: "per billing period",
@@ -49,7 +50,8 @@ class Unit:
         """Return the quantity in the unit that is shown, in nanos."""
         if not self.as_minutes:
             return nanos
-        return int(ratio(nanos, MINUTE_NANOS, MINUTE_PLACES).scaleb(MINUTE_PLACES)) * (NANOS // 10**MINUTE_PLACES)
+        cents = int(ratio(nanos, MINUTE_NANOS, MINUTE_PLACES).scaleb(MINUTE_PLACES))
+        return cents * (NANOS // _PLACES)
 
 
 def unit_of(name: str) -> Unit:
