@@ -119,6 +119,7 @@ class Settings:
     rate_limit_per_minute: int = 600_000
     connections_max: int = 4096
     ingest_queue_events_max: int = 200_000
+    ingest_queue_bytes_max: int = 32 * MIB
     series_an_hour_max: int = 10_000
     drain_notice_s: int = 1
     drain_timeout_s: int = 10
@@ -155,6 +156,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "rate_limit_per_minute": _integer(1, 1_000_000_000),
     "connections_max": _integer(1, 1_000_000),
     "ingest_queue_events_max": _integer(1, 100_000_000),
+    "ingest_queue_bytes_max": _integer(MIB, 64 * 1024 * MIB),
     "series_an_hour_max": _integer(1, 100_000_000),
     "drain_notice_s": _integer(0, 600),
     "drain_timeout_s": _integer(1, 600),

@@ -8,12 +8,14 @@ from concurrent.futures import Future
 import pytest
 from sqlalchemy import text
 
-from tallybook.core.errors import Unavailable
+from tallybook.core.errors import TooLarge, Unavailable
 from tallybook.core.event import decode_events
 from tallybook.core.intake import Receipt
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.window import all_time
+from tallybook.flows import ingest
+from tallybook.flows.ingest import CommitSeen
 from tests.support.events import EventBody, json_of
 from tests.support.works import OPERATOR, Works, in_parallel, job, outcomes
 
@@ -146,6 +148,58 @@ def test_a_full_queue_refuses_and_counts_nothing(ledger_url: str) -> None:
         assert 11 * NANOS == works.total("acme", "jobs")
         assert (2, 0, 0, 0) == outcomes(works.write(refused))
         assert 0 == works.ingest.queued
+
+
+def test_a_queue_is_full_of_bytes_too(ledger_url: str) -> None:
+    """A few large events fill it as many small ones do; with room again, what was refused counts."""
+    large = [{**job(f"l{n}"), "note": "x" * 50_000} for n in range(3)]
+    with Works(ledger_url, queue_bytes_max=120_000) as works:
+        gate = Gate(works)
+        running = submit(works, job("1"))
+        gate.reached.wait()
+        queued = submit(works, *large[:2])
+        with pytest.raises(Unavailable, match="full"):
+            submit(works, large[2])
+        small = submit(works, job("2"))
+        gate.opened.set()
+        assert (1, 2, 1) == (running.result().accepted, queued.result().accepted, small.result().accepted)
+        assert (1, 0, 0, 0) == outcomes(works.write(large[2:]))
+        assert 5 * NANOS == works.total("acme", "jobs")
+
+
+def test_a_commit_holds_a_bounded_number_of_bytes(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests share one up to the bound; a request beyond it has one of its own."""
+    monkeypatch.setattr(ingest, "GROUP_BYTES_MAX", 120_000)
+    seen: list[int] = []
+    with Works(ledger_url, seen=lambda commit: seen.append(commit.events)) as works:
+        gate = Gate(works)
+        waiting = [submit(works, job("1"))]
+        gate.reached.wait()
+        for first, count in ((0, 1), (1, 1), (2, 1), (3, 4), (7, 1)):
+            waiting.append(submit(works, *({**job(f"l{first + n}"), "note": "x" * 50_000} for n in range(count))))
+        gate.opened.set()
+        assert 9 == sum(future.result().accepted for future in waiting)
+        assert [1, 2, 1, 4, 1] == seen
+
+
+def test_a_request_beyond_all_bounds_is_refused(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written as one raw batch can always be read again."""
+    monkeypatch.setattr(ingest, "REQUEST_BYTES_MAX", 1_000)
+    with Works(ledger_url) as works:
+        with pytest.raises(TooLarge, match="1000 bytes"):
+            works.write([{**job("1"), "note": "x" * 1_000}])
+        assert (1, 0, 0, 0) == outcomes(works.write([job("1")]))
+
+
+def test_a_commit_that_cannot_be_told_counts_all_the_same(ledger_url: str) -> None:
+    """The figures about commits may be lost; the events are not, and their senders hear so."""
+
+    def fail(_commit: CommitSeen) -> None:
+        raise ConnectionError
+
+    with Works(ledger_url, seen=fail) as works:
+        assert (1, 0, 0, 0) == outcomes(works.write([job("1")]))
+        assert (1, 1, 0, 0) == outcomes(works.write([job("1"), job("2")]))
 
 
 def test_a_request_larger_than_the_queue_passes_when_it_is_empty(ledger_url: str) -> None:

@@ -22,7 +22,7 @@ from tallybook.core.price import Price
 from tallybook.core.usual import Batch
 from tallybook.core.window import Span, all_time
 from tallybook.flows.fill import Fill
-from tallybook.flows.ingest import QUEUE_EVENTS_MAX, CommitSeen, Ingest
+from tallybook.flows.ingest import QUEUE_BYTES_MAX, QUEUE_EVENTS_MAX, CommitSeen, Ingest
 from tallybook.flows.measure import Measure
 from tallybook.flows.metering import Metering
 from tallybook.ledger.accounts import LedgerAccounts
@@ -64,6 +64,7 @@ class Works:
         series_an_hour_max: int = 100_000,
         accounts_auto_create: bool = True,
         queue_events_max: int = QUEUE_EVENTS_MAX,
+        queue_bytes_max: int = QUEUE_BYTES_MAX,
         seen: Callable[[CommitSeen], None] | None = None,
     ) -> None:
         self.clock = clock or FrozenClock(NOW_US)
@@ -81,7 +82,8 @@ class Works:
             )
             for lane in range(lanes)
         ]
-        self.ingest = Ingest(self.committers, self.metering, self.clock, queue_events_max=queue_events_max, seen=seen)
+        bounds = {"queue_events_max": queue_events_max, "queue_bytes_max": queue_bytes_max}
+        self.ingest = Ingest(self.committers, self.metering, self.clock, seen=seen, **bounds)
         self.measure = Measure(Usage(self.ledger), self.metering, self.prices)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=series_an_hour_max), self.metering)
 

@@ -5,6 +5,7 @@ queued up while the last commit ran, so concurrent requests share one durable wr
 full the caller is told to come back, and nothing of the request counts.
 """
 
+import logging
 import threading
 import time
 import zlib
@@ -17,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tallybook.core.clock import Clock
 from tallybook.core.desk import Desk, LaneWriter
-from tallybook.core.errors import Forbidden, TallybookError, Unavailable
+from tallybook.core.errors import Forbidden, TallybookError, TooLarge, Unavailable
 from tallybook.core.event import Admission, Outcome
 from tallybook.core.intake import Prepared, Receipt, Waiting, read_again, read_batch, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
@@ -28,13 +29,20 @@ from tallybook.core.usual import Batch
 _T = TypeVar("_T")
 
 QUEUE_EVENTS_MAX = 200_000
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+"""As they are kept; in memory an event takes about four times as much."""
 GROUP_EVENTS_MAX = 20_000
+GROUP_BYTES_MAX = 8 * 1024 * 1024
+"""A group's bytes are one raw batch, which is also read as one."""
+REQUEST_BYTES_MAX = 64 * 1024 * 1024
+"""Of one request, as its events are kept: a quarter of the largest raw batch that can be read again."""
 RETRY_AFTER_S = 1
 UNQUEUED_EVENTS_MAX = 100
 UNQUEUED_BYTES_MAX = 32 * 1024
 """Requests of more events are read one after the other. Threads that read at the same time only take turns at the
 interpreter's lock, and the more of them want it, the longer the lanes wait for it between their statements."""
 
+_log = logging.getLogger(__name__)
 _FREELY: AbstractContextManager[None] = nullcontext()
 
 
@@ -72,12 +80,13 @@ class Ingest:
         clock: Clock,
         *,
         queue_events_max: int = QUEUE_EVENTS_MAX,
+        queue_bytes_max: int = QUEUE_BYTES_MAX,
         seen: Callable[[CommitSeen], None] | None = None,
     ) -> None:
         self._schemes = schemes
         self._clock = clock
         self._reading = threading.Lock()
-        self._lanes = [_Lane(writer, schemes, clock, queue_events_max, seen) for writer in writers]
+        self._lanes = [_Lane(writer, schemes, clock, (queue_events_max, queue_bytes_max), seen) for writer in writers]
 
     @property
     def queued(self) -> int:
@@ -117,6 +126,7 @@ class Ingest:
 
         Raises:
             Unavailable: If the queue is full or closed.
+            TooLarge: Above REQUEST_BYTES_MAX.
         """
         answer: Future[Receipt] = Future()
         answer.set_running_or_notify_cancel()  # who goes away takes nothing back
@@ -127,9 +137,11 @@ class Ingest:
             answer.set_result(receipt(prepared))
             return answer
         tickets = [_Ticket(items, prepared.scheme) for items in parts.values()]
+        if sum(ticket.bytes for ticket in tickets) > REQUEST_BYTES_MAX:
+            raise TooLarge(f"the events of a request have at most {REQUEST_BYTES_MAX} bytes", bound=REQUEST_BYTES_MAX)
         waiting = Waiting(prepared, answer, len(tickets))
         for lane_no, ticket in zip(parts, tickets, strict=True):
-            self._lanes[lane_no].check_room(len(ticket.pending))
+            self._lanes[lane_no].check_room(ticket.events, ticket.bytes)
         for lane_no, ticket in zip(parts, tickets, strict=True):
             ticket.done.add_done_callback(waiting.part_done)
             self._lanes[lane_no].put(ticket)
@@ -149,7 +161,7 @@ class Ingest:
             Unavailable: If the queue is full or closed.
         """
         lane = self._lanes[self._lane_of(account_id)]
-        lane.check_room(1)
+        lane.check_room(1, 0)
         errand = _Errand(account_id, action)
         lane.put(errand)
         return errand.done
@@ -175,6 +187,8 @@ class _Ticket:
 
     def __init__(self, pending: list[Pending], scheme: Scheme) -> None:
         self.pending = pending
+        self.events = len(pending)
+        self.bytes = sum([len(item.event.line) for item in pending])
         self.scheme = scheme
         self.done: Future[list[tuple[int, Verdict]]] = Future()
 
@@ -186,6 +200,8 @@ class _Ticket:
 
 class _Errand(Generic[_T]):
     """An admission on its way through a lane."""
+
+    events, bytes = 1, 0
 
     def __init__(self, account_id: str, action: Callable[[Desk], _T]) -> None:
         self.account_id = account_id
@@ -217,33 +233,36 @@ class _Lane:
         writer: LaneWriter,
         schemes: SchemeSource,
         clock: Clock,
-        queue_events_max: int,
+        queue_max: tuple[int, int],
         seen: Callable[[CommitSeen], None] | None,
     ) -> None:
+        """Start the thread; *queue_max* are the events and the bytes that may wait."""
         self._writer = writer
         self._schemes = schemes
         self._clock = clock
-        self._queue_events_max = queue_events_max
+        self._queue_max = queue_max
         self._seen = seen
         self._waiting: deque[_Ticket | _Errand[Any]] = deque()
         self._room = threading.Condition()
         self._closed = False
-        self.queued = 0
+        self.queued = self.queued_bytes = 0
         self._thread = threading.Thread(target=self._run, name="tallybook-lane", daemon=True)
         self._thread.start()
 
-    def check_room(self, events: int) -> None:
+    def check_room(self, events: int, bytes_: int) -> None:
         with self._room:
             if self._closed:
                 raise Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S)
-            if self.queued and self.queued + events > self._queue_events_max:
+            events_max, bytes_max = self._queue_max
+            if self.queued and (self.queued + events > events_max or self.queued_bytes + bytes_ > bytes_max):
                 raise Unavailable("the ingest queue is full; send the events again", retry_after_s=RETRY_AFTER_S)
 
     def put(self, item: "_Ticket | _Errand[Any]") -> None:
         with self._room:
             if not self._closed:
                 self._waiting.append(item)
-                self.queued += _size(item)
+                self.queued += item.events
+                self.queued_bytes += item.bytes
                 self._room.notify()
                 return
         item.done.set_exception(Unavailable("the server is shutting down", retry_after_s=RETRY_AFTER_S))
@@ -269,12 +288,15 @@ class _Lane:
             while not self._waiting and not self._closed:
                 self._room.wait()
             group: list[_Ticket | _Errand[Any]] = []
-            size = 0
-            while self._waiting and (not group or size + _size(self._waiting[0]) <= GROUP_EVENTS_MAX):
-                item = self._waiting.popleft()
-                size += _size(item)
-                group.append(item)
-            self.queued -= size
+            events = bytes_ = 0
+            while self._waiting:
+                item = self._waiting[0]
+                if group and (events + item.events > GROUP_EVENTS_MAX or bytes_ + item.bytes > GROUP_BYTES_MAX):
+                    break
+                events, bytes_ = events + item.events, bytes_ + item.bytes
+                group.append(self._waiting.popleft())
+            self.queued -= events
+            self.queued_bytes -= bytes_
             return group
 
     def _commit(self, group: "list[_Ticket | _Errand[Any]]") -> None:
@@ -308,19 +330,17 @@ class _Lane:
         if self._seen is None or not verdicts:
             return
         outcomes = [verdict.outcome for verdict in verdicts]
-        self._seen(
-            CommitSeen(
-                events=len(outcomes),
-                accepted=outcomes.count(Outcome.ACCEPTED),
-                duplicate=outcomes.count(Outcome.DUPLICATE),
-                conflict=outcomes.count(Outcome.CONFLICT),
-                took_s=took_s,
-            )
+        commit = CommitSeen(
+            events=len(outcomes),
+            accepted=outcomes.count(Outcome.ACCEPTED),
+            duplicate=outcomes.count(Outcome.DUPLICATE),
+            conflict=outcomes.count(Outcome.CONFLICT),
+            took_s=took_s,
         )
-
-
-def _size(item: "_Ticket | _Errand[Any]") -> int:
-    return len(item.pending) if isinstance(item, _Ticket) else 1
+        try:
+            self._seen(commit)
+        except Exception:  # edge: the events are counted, whatever becomes of the figures about them
+            _log.exception("a commit was not told")
 
 
 def _failed(error: Exception) -> Unavailable:

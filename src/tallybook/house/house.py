@@ -142,6 +142,7 @@ class House:
             self.metering,
             self.clock,
             queue_events_max=settings.ingest_queue_events_max,
+            queue_bytes_max=settings.ingest_queue_bytes_max,
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
