@@ -262,7 +262,7 @@ def read_event(index: int, body: object, admission: Admission, *, any_time: bool
     if b"\\u0000" in payload or payload.count(b"{") + payload.count(b"[") > DEPTH_MAX:
         _check_tree(data, "/data", 2)
     key_hi, key_lo, digest = identify(f"{account_id}\0{source}\0{event_id}", payload)
-    if given_us is None or "source" not in body or "subject" not in body:
+    if given_us is None or body.get("source") is None or body.get("subject") is None:
         body = {**body, "source": source, "subject": account_id, "time": body.get("time") or instant_text(time_us)}
     line = _encoder.encode(body)
     return Event(index, account_id, event_id, event_type, time_us, data, line, key_hi, key_lo, digest)
