@@ -20,6 +20,7 @@ ENVIRONMENT_OTHERS = frozenset({"CONFIG", "KEY", "URL"})
 """Names with the prefix that the command line reads itself: the settings file, and which server to talk to."""
 
 LOG_FORMATS = ("auto", "json", "console")
+SMTP_SECURITIES = ("starttls", "tls", "none")
 MIB = 1024 * 1024
 _PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 _NO_HOSTS: Mapping[str, str] = MappingProxyType({})
@@ -60,6 +61,12 @@ def _url(value: object) -> str:
 def _log_format(value: object) -> str:
     if value not in LOG_FORMATS:
         raise ValueError(f"must be one of {', '.join(LOG_FORMATS)}")
+    return str(value)
+
+
+def _smtp_security(value: object) -> str:
+    if value not in SMTP_SECURITIES:
+        raise ValueError(f"must be one of {', '.join(SMTP_SECURITIES)}")
     return str(value)
 
 
@@ -125,6 +132,13 @@ class Settings:
     drain_timeout_s: int = 10
     disk_free_bytes_min: int = 64 * MIB
     egress_allow: tuple[Network, ...] = ()
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: str = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_password_file: Path | None = None
+    mail_from: str = ""
     secrets_key: str = field(default="", repr=False)
     secrets_key_file: Path | None = None
     deliveries_in_flight_max: int = 256
@@ -162,6 +176,13 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "drain_timeout_s": _integer(1, 600),
     "disk_free_bytes_min": _integer(0, 2**60),
     "egress_allow": read_networks,
+    "smtp_host": _text,
+    "smtp_port": _integer(1, 65_535),
+    "smtp_security": _smtp_security,
+    "smtp_user": _text,
+    "smtp_password": _text,
+    "smtp_password_file": _file,
+    "mail_from": _text,
     "secrets_key": _text,
     "secrets_key_file": _file,
     "deliveries_in_flight_max": _integer(1, 10_000),

@@ -74,6 +74,7 @@ CORE_ORDER = (
     "alert",
     "crossing",
     "rules",
+    "channel",
     "message_types",
     "ports",
     "intake",

@@ -260,6 +260,7 @@ class House:
             exceptions=self.exceptions,
             billing=self.billing,
             alerting=self.alerts.alerting,
+            channels=self.webhooks.channels,
             endpoints=self.webhooks.endpoints,
             redeliveries=self.webhooks.redeliveries,
             inventory=self.inventory,

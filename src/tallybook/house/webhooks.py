@@ -10,13 +10,16 @@ from tallybook.core.delivery import Sender
 from tallybook.core.egress import Egress
 from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.core.message_types import MESSAGE_TYPES
+from tallybook.flows.channels import Channels
 from tallybook.flows.deliver import AttemptSeen, Deliverer
 from tallybook.flows.endpoints import Endpoints, SecretForms
 from tallybook.flows.redeliver import Redeliveries
 from tallybook.flows.sweep import Job
+from tallybook.house.channels import channel_senders, mail_settings
 from tallybook.ledger.deliveries import LedgerDeliveries
 from tallybook.ledger.delivery_log import LedgerDeliveryLog, PruneDeliveries
 from tallybook.ledger.destinations import LedgerDestinations
+from tallybook.ledger.digests import LedgerShelf
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.vault import KEY_FILE, Vault, keys_in_file, read_keys
 from tallybook.outside.guard import GuardedClient
@@ -47,11 +50,13 @@ class Webhooks:
         self._queue = LedgerDeliveries(ledger, vault)
         self.endpoints = Endpoints(self.destinations, self.egress, FORMS, [each.name for each in MESSAGE_TYPES])
         self.redeliveries = Redeliveries(LedgerDeliveryLog(ledger))
+        self.shelf = LedgerShelf(ledger, clock)
+        self.channels = Channels(self.destinations, self.egress, [each.name for each in MESSAGE_TYPES])
         self._system = SystemResolver()
         client = GuardedClient(self.egress, resolver or self._system)
         self.deliverer = Deliverer(
             self._queue,
-            senders(client, clock),
+            senders(client, clock) | channel_senders(client, self.shelf, mail_settings(settings)),
             clock,
             seen=_counting(observer),
             bug=self._bug,
@@ -60,6 +65,7 @@ class Webhooks:
         )
         prune = PruneDeliveries(ledger, clock, kept_days=settings.delivery_log_days)
         self.jobs: Sequence[Job] = (
+            Job("digests", self.shelf.step),
             Job("failing-destinations", self._disable_failing, every=SWEEPS),
             Job("prune-deliveries", prune.step, every=SWEEPS),
         )

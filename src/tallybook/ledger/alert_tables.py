@@ -85,6 +85,15 @@ digest_items = Table(
 )
 """Messages that wait to be sent together."""
 
+channel_pauses = Table(
+    "channel_pauses",
+    metadata,
+    words("destination_id", primary_key=True),
+    number("sent_us"),
+    sqlite_with_rowid=False,
+)
+"""When a channel with a minimum gap spoke last."""
+
 Index("alerts_by_account", alerts.c.account_no, alerts.c.alert_no)
 Index("alerts_by_id", alerts.c.alert_id)
 Index("alerts_recheck", alerts.c.recheck_us)

@@ -10,6 +10,7 @@ from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.alerting import Alerting
 from tallybook.flows.billing import Billing
+from tallybook.flows.channels import Channels
 from tallybook.flows.cost import Costs
 from tallybook.flows.endpoints import Endpoints
 from tallybook.flows.exceptions import Exceptions
@@ -66,6 +67,7 @@ class Rooms:
     exceptions: Exceptions
     billing: Billing
     alerting: Alerting
+    channels: Channels
     endpoints: Endpoints
     redeliveries: Redeliveries
     inventory: Inventory

@@ -80,6 +80,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_no"),
         sa.UniqueConstraint("destination_id", "message_id"),
     )
+    op.create_table(
+        "channel_pauses",
+        text("destination_id"),
+        number("sent_us"),
+        sa.PrimaryKeyConstraint("destination_id"),
+        sqlite_with_rowid=False,
+    )
     op.create_index("alerts_by_account", "alerts", ["account_no", "alert_no"])
     op.create_index("alerts_by_id", "alerts", ["alert_id"])
     op.create_index("alerts_recheck", "alerts", ["recheck_us"])
