@@ -30,6 +30,8 @@ ACCOUNT_PLACES = (
     Place("usage", "Usage", "/usage", BILLING_MANAGE, "usage"),
     Place("limits", "Limits and plan", "/limits", USAGE_READ, "limits"),
     Place("explore", "Explore", "/explore", USAGE_READ, "explore"),
+    Place("apis", "APIs", "/apis", USAGE_READ, "apis"),
+    Place("agents", "Agents", "/agents", USAGE_READ, "agent"),
     Place("events", "Events", "/events", USAGE_READ, "events"),
     Place("keys", "Keys", "/keys", ADMIN, "keys"),
 )

@@ -19,6 +19,8 @@ from tallybook.core.instant import instant_text
 from tallybook.core.number import NANOS, to_text
 from tallybook.web.dashboard.assets import Assets, packed
 from tallybook.web.dashboard.brand import Brand
+from tallybook.web.dashboard.money import amount, money, price
+from tallybook.web.dashboard.samples import event_curl, request_curl
 from tallybook.web.dashboard.words import Unit, title_of
 from tallybook.web.endpoint import Reply
 
@@ -68,7 +70,14 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(brand=brand, asset=self.asset, prefix=PREFIX, sample_curl=sample_curl)
+        self._environment.globals.update(
+            brand=brand,
+            asset=self.asset,
+            prefix=PREFIX,
+            sample_curl=sample_curl,
+            event_curl=event_curl,
+            request_curl=request_curl,
+        )
         self._environment.filters.update(
             number=number,
             exact=to_text,
@@ -78,6 +87,9 @@ class Templates:
             count=count,
             shown=shown,
             title=title_of,
+            money=money,
+            price=price,
+            amount=amount,
         )
 
     def asset(self, name: str) -> str:

@@ -3,6 +3,7 @@
 const PLACES_MAX = 9;
 const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: PLACES_MAX });
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const small = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 2 });
 const UTC = { timeZone: "UTC" };
 const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", ...UTC });
 const longDays = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", ...UTC });
@@ -18,7 +19,13 @@ const STEPS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
 export const number = (value) => numbers.format(value);
 
 /** The same in few characters, for axes. */
-export const compact = (value) => short.format(value);
+export const compact = (value) => (Math.abs(value) < 1 ? small : short).format(value);
+
+/** An amount of money with as many places as *value* has. */
+export function money(value, currency) {
+  const places = value.split(".")[1]?.length ?? 0;
+  return new Intl.NumberFormat(undefined, { style: "currency", currency, minimumFractionDigits: places, maximumFractionDigits: places }).format(value);
+}
 
 /** A date such as 2026-03-01, without its year. */
 export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
@@ -55,6 +62,7 @@ export function away(date, now = Date.now()) {
 /** Write every number and time below *root* the reader's way. */
 export function localise(root) {
   for (const node of root.querySelectorAll("data.n")) node.textContent = number(node.value || node.getAttribute("value"));
+  for (const node of root.querySelectorAll("data.money")) node.textContent = money(node.dataset.shown, node.dataset.currency);
   for (const node of root.querySelectorAll("time[datetime]")) {
     const text = node.getAttribute("datetime");
     const date = new Date(text);
