@@ -71,7 +71,7 @@ class Sent(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
     source: _Short | None = None
     subject: _Short | None = None
     time: _Time | None = None
-    specversion: Literal["1.0"] | None = None
+    specversion: Literal["1.0"] | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Struct
 
 
