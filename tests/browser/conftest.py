@@ -14,9 +14,9 @@ def site(tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium."""
+    """The system's Chromium; for one module, as Playwright's event loop leaves no room for another meanwhile."""
     with open_browser() as opened:
         yield opened
 
