@@ -163,11 +163,20 @@ class Accounts:
             FieldInvalid: Telling all that is wrong, in *errors*.
             Conflict: If there are too many plans.
         """
+        plan = self.checked_plan(name, body)
+        (written,) = self._plans.put([plan], self._clock.now_us())
+        return written
+
+    def checked_plan(self, name: str, body: object) -> Plan:
+        """Return the plan that *body* says, without keeping it.
+
+        Raises:
+            FieldInvalid: Telling all that is wrong, in *errors*.
+        """
         plan = read_plan(name, body)
         self._check_meters(plan)
         self.on_plan(plan)
-        (written,) = self._plans.put([plan], self._clock.now_us())
-        return written
+        return plan
 
     def plan_of(self, account: Account, at_us: int | None = None) -> Plan:
         """Return the account's plan as it was when *account* was asked for, or as it is in force at *at_us*."""

@@ -15,6 +15,7 @@ from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
+from tallybook.flows.backtest import Backtests
 from tallybook.flows.billing import Billing, Suspensions
 from tallybook.flows.exceptions import Exceptions
 from tallybook.flows.fill import Fill
@@ -250,6 +251,7 @@ class House:
             measure=self.measure,
             costs=self.costs,
             invoices=self.invoices,
+            backtests=Backtests(self.accounts, self.costs),
             access=self.access,
             sessions=self.sessions,
             stories=self.stories,

@@ -9,6 +9,7 @@ from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.alerting import Alerting
+from tallybook.flows.backtest import Backtests
 from tallybook.flows.billing import Billing
 from tallybook.flows.channels import Channels
 from tallybook.flows.cost import Costs
@@ -57,6 +58,7 @@ class Rooms:
     measure: Measure
     costs: Costs
     invoices: Invoices
+    backtests: Backtests
     access: Access
     sessions: Sessions
     stories: Stories

@@ -10,7 +10,7 @@ from tallybook.core.key import BILLING_MANAGE
 from tallybook.web.endpoint import JSON, AccountOf, Ask, Endpoint, JsonBody, Reply
 from tallybook.web.errors import CursorInvalid
 from tallybook.web.native.lists import PageQuery, read_cursor, write_cursor
-from tallybook.web.paper import csv, html, pdf
+from tallybook.web.paper import csv, html
 
 PREVIEW = "preview"
 SUFFIXES = (".json", ".csv", ".html", ".pdf")
@@ -105,7 +105,10 @@ def write_paper(invoice: Invoice, suffix: str, digest: str | None, closed_us: in
     if suffix == ".html":
         return Reply(200, html.write_html(invoice, digest), html.MEDIA, html.HEADERS)
     if suffix == ".pdf":
-        return Reply(200, pdf.write_pdf(invoice, digest, closed_us), pdf.MEDIA)
+        # late import: the writer of PDF and its fonts would double the memory of a server that never prints
+        from tallybook.web.paper.pdf import MEDIA, write_pdf
+
+        return Reply(200, write_pdf(invoice, digest, closed_us), MEDIA)
     return Reply(200, encode_invoice(invoice), JSON)
 
 

@@ -4,6 +4,7 @@ from tallybook.core.message_types import MESSAGE_TYPES
 from tallybook.web.endpoint import Surface
 from tallybook.web.native import (
     accounts,
+    backtest,
     alerts,
     billing,
     channels,
@@ -46,6 +47,7 @@ def native_surface(observer: Observer, *, metrics_public: bool, test_clock: bool
             *usage.ENDPOINTS,
             *cost.ENDPOINTS,
             *invoices.ENDPOINTS,
+            *backtest.ENDPOINTS,
             *limits.ENDPOINTS,
             *checks.ENDPOINTS,
             *reservations.ENDPOINTS,

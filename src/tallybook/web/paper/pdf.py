@@ -157,6 +157,7 @@ _known_characters: dict[str, frozenset[str]] = {}
 def _characters(name: str, path: Path) -> frozenset[str]:
     """Return the characters that a font has glyphs for; looked up once a process."""
     if name not in _known_characters:
-        font = TTCollection(str(path), lazy=True).fonts[0] if name == CJK else TTFont(str(path), lazy=True)
-        _known_characters[name] = frozenset(map(chr, font.getBestCmap()))
+        with path.open("rb") as file:
+            font = TTCollection(file, lazy=True).fonts[0] if name == CJK else TTFont(file, lazy=True)
+            _known_characters[name] = frozenset(map(chr, font.getBestCmap()))
     return _known_characters[name]
