@@ -75,7 +75,7 @@ class Receivers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._released.set)
+        self.release()
         self._thread.join()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -89,8 +89,9 @@ class Receivers:
             return list(self.received)
 
     def release(self) -> None:
-        """Let go of all that hang; from now on nobody does."""
-        self._loop.call_soon_threadsafe(self._released.set)
+        """Let go of all that hang, and receive nothing more."""
+        with suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._released.set)
 
     # --- in the thread of the loop ---------------------------------------------------------------------------------
 
@@ -114,8 +115,8 @@ class Receivers:
         try:
             while await self._one(reader, writer):
                 await writer.drain()
-        except (OSError, EOFError):
-            pass
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # whoever called is gone, or the test is over
         finally:
             writer.close()
             with suppress(OSError):
