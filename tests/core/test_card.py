@@ -96,6 +96,7 @@ def test_every_price_is_read_back_as_it_was_written(price: Price) -> None:
         ({"meter": "m", "unit_price": "1", "rounding": {"first": 60}}, ["/rounding/next"]),
         ({"meter": "m", "unit_price": "1", "included": "-1"}, ["/included"]),
         ({"meter": "m", "list": "llm"}, ["/list"]),
+        ({"meter": "input_tokens", "list": "llms"}, ["/list"]),
         ({"meter": "input_tokens", "list": "llm", "included": "5"}, ["/included"]),
         ({"meter": "m", "unit_price": "1", "multiplier": "2"}, ["/multiplier"]),
         ({"fee": "1", "unit_price": "1"}, ["/unit_price"]),
@@ -118,6 +119,14 @@ def test_two_fees_need_names(pair: tuple[dict[str, object], dict[str, object]]) 
     with pytest.raises(FieldInvalid):
         read_plan("p", {"prices": list(pair)})
     assert 2 == len(read_plan("p", {"prices": [pair[0], {**pair[1], "name": "other"}]}).prices)
+
+
+def test_a_plan_is_in_the_currency_of_the_lists_that_it_names() -> None:
+    """Dollars for a million tokens are not euros."""
+    card = {"currency": "EUR", "prices": [{"meter": "input_tokens", "list": "llm"}]}
+    with pytest.raises(FieldInvalid) as refused:
+        read_plan("p", card)
+    assert ["/prices/0/list"] == [pointer for pointer, _ in errors_of(refused.value)]
 
 
 def test_what_is_included_costs_nothing_and_the_rest_is_overage() -> None:

@@ -18,6 +18,9 @@ TIERS_MAX = 100
 LISTED = frozenset({"input_tokens", "output_tokens", "cached_input_tokens"})
 """The meters that a list of models has prices for."""
 
+LISTS = {"llm": "USD"}
+"""The lists of prices that a card may name, and their currencies."""
+
 _SUBJECTS = ("resource", "meter", "fee")
 _MODELS = ("package", "graduated", "volume")
 _USAGE = {"unit_price", "units", "included", *_MODELS}
@@ -80,7 +83,9 @@ def _read_list_name(body: Mapping[str, object], meter: str, pointer: str, proble
         if "multiplier" in body:
             problems.add(f"{pointer}/multiplier", "stands only beside a list")
         return None
-    if meter not in LISTED:
+    if found and found not in LISTS:
+        problems.add(f"{pointer}/list", f"must be one of {', '.join(LISTS)}")
+    elif meter not in LISTED:
         problems.add(f"{pointer}/list", f"has prices for {', '.join(sorted(LISTED))}, not for this meter")
     for other in ("included", "per", *_MODELS):
         if other in body:

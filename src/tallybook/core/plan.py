@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from tallybook.core.card import read_price, write_price
+from tallybook.core.card import LISTS, read_price, write_price
 from tallybook.core.currency import read_currency
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
 from tallybook.core.fields import Problems, errors_of, escape, read_name, read_object
@@ -165,6 +165,10 @@ def read_plan(name: str, value: object, *, version: int = 0, pointer: str = "") 
     prices = _read_each(body.get("prices", []), read_price, places[1], problems, length_max=PRICES_MAX)
     _refuse_twice((item and item.name for item in limits), places[0], "has the name of another limit", problems)
     _refuse_twice((item and _price_key(item) for item in prices), places[1], "is priced twice", problems)
+    currency = body.get("currency", DEFAULT_CURRENCY)
+    for index, price in enumerate(prices):
+        if price and price.price_list is not None and LISTS.get(price.price_list) not in {None, currency}:
+            problems.add(f"{places[1]}/{index}/list", f"is in {LISTS[price.price_list]}, as the plan has to be")
     plan = Plan(
         name,
         version,

@@ -34,16 +34,15 @@ def price_lists(settings: Settings) -> dict[str, PriceList]:
     return {LLM: load_price_list(LLM, packaged_text("llm_prices.toml"), own, own_name=own_name)}
 
 
-def open_costs(settings: Settings, usage: Usage, measure: Measure, accounts: Accounts) -> Costs:
-    """Return the flow that reads costs."""
-    return Costs(usage, measure, accounts, price_lists(settings))
+def open_costs(settings: Settings, usage: Usage, measure: Measure, accounts: Accounts, metering: Metering) -> Costs:
+    """Return the flow that reads costs, and let every plan find its meters of rounded calls.
 
-
-def round_calls(metering: Metering, accounts: Accounts) -> None:
-    """Let every plan find its meters of rounded calls, those of plan files and those that are put later."""
+    Those of plan files get them now, those that are put later when they are put.
+    """
     for plan in accounts.plans():
         keep_rounded(metering, plan)
     accounts.on_plan = partial(keep_rounded, metering)
+    return Costs(usage, measure, accounts, price_lists(settings))
 
 
 def open_invoices(

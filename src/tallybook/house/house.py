@@ -29,7 +29,7 @@ from tallybook.flows.once import Once
 from tallybook.flows.subscribe import Accounts
 from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import Alerts
-from tallybook.house.costs import open_costs, open_invoices, round_calls
+from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
 from tallybook.house.webhooks import Webhooks
@@ -122,7 +122,7 @@ class House:
         self.exceptions = Exceptions(self.accounts, own_limits)
         usage = Usage(self.ledger)
         self.measure = Measure(usage, self.metering, self.accounts)
-        self.costs = open_costs(settings, usage, self.measure, self.accounts)
+        self.costs = open_costs(settings, usage, self.measure, self.accounts, self.metering)
         self.invoices, self._invoice_jobs = open_invoices(settings, self.ledger, self.accounts, self.costs, self.clock)
         self.access = Access(LedgerKeys(self.ledger), self.clock)
         self.sessions, self._ended_sessions = open_sessions(settings, self.ledger, self.access, self.clock)
@@ -152,7 +152,6 @@ class House:
         self._open_admission(usage)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
         self.metering.on_added = self.fill.catch_up
-        round_calls(self.metering, self.accounts)
         self._closing.callback(self.fill.close)
         self.app = self._build_app()
         self._closing.callback(self.app.close)
