@@ -1,5 +1,6 @@
 """Webhooks among hostile receivers, and when the process that sends them is killed at any moment."""
 
+import asyncio
 import base64
 import random
 import subprocess
@@ -10,13 +11,17 @@ import pytest
 import trustme
 from sqlalchemy import text
 
-from tallybook.core.delivery import State, Status
+from tallybook.core.clock import US_PER_S
+from tallybook.core.delivery import RETRY_DELAYS_S, State, Status
+from tallybook.flows.endpoints import NewEndpoint
 from tallybook.ledger.open import Ledger
 from tests.sim.scale import scaled
 from tests.sim.webhook_server import endpoint, webhooks
 from tests.support.canary import canary
 from tests.support.messages import Post
+from tests.support.names import AskingResolver, Rebinding
 from tests.support.receivers import Receivers
+from tests.support.rooms import OPERATOR
 from tests.support.tls import server_context
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +68,33 @@ def test_hostile_receivers_delay_nobody(ledger, key_file):
             plain.release()
             bad_tls.release()
             opened.close()
+
+
+def test_a_name_that_leads_inside_after_it_was_kept_is_never_called(ledger, key_file):
+    """
+    It is kept, for it looks well; then it changes its mind: every attempt of the schedule fails, the retries as well,
+    nobody inside hears of it, and after five days the endpoint is disabled.
+    """
+    post = Post(ledger)
+    with canary() as watched, Rebinding(["127.0.0.2"], ["127.0.0.1"]) as names, Receivers() as receivers:
+        opened = webhooks(ledger, key_file, clock=post.clock, resolver=AskingResolver(names.port), allow="127.0.0.2/32")
+        new = (f"http://rebind.example:{watched.port}/", receivers.url("redirect/x", "rebind.example"))
+        kept = [opened.endpoints.create(OPERATOR, NewEndpoint(url, None), post.now_us).destination for url in new]
+        asyncio.run(AskingResolver(names.port).resolve("rebind.example"))  # the one answer that was good is spent
+        for _ in range(6):
+            post.tell()
+            for delay_s in RETRY_DELAYS_S:
+                opened.deliverer.run()
+                post.clock.advance(delay_s * US_PER_S * 11 // 10)
+        opened.deliverer.run()
+        attempts = sum(one.attempts for each in kept for one in post.deliveries(each.destination_id))
+
+        assert {"blocked-address", "endpoint-disabled"} >= {
+            one.error for each in kept for one in post.deliveries(each.destination_id)
+        }
+        assert (0, [], True) == (watched.connects(), receivers.received, attempts >= 2 * len(RETRY_DELAYS_S))
+        assert [State.DISABLED] * 2 == [post.destinations.get(one.destination_id, "webhook").state for one in kept]
+        opened.close()
 
 
 def killed(url, key_file, lines):

@@ -14,23 +14,32 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from tallybook.core.clock import SystemClock
+from tallybook.core.clock import Clock, SystemClock
 from tallybook.core.delivery import Destination, Secret
 from tallybook.core.ids import new_id
 from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.limit_tables import outbox
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.outbox import put_message
+from tallybook.outside.resolver import Resolver
 from tallybook.settings import Settings
 from tallybook.web.observe import Observer, make_log
 
 
-def webhooks(ledger: Ledger, key_file: str) -> Webhooks:
+def webhooks(
+    ledger: Ledger,
+    key_file: str,
+    *,
+    clock: Clock | None = None,
+    resolver: Resolver | None = None,
+    allow: str = "127.0.0.0/8",
+) -> Webhooks:
     """Return the webhooks of a server on *ledger* that may call this machine."""
     settings = Settings(
-        data_dir=Path(key_file).parent, secrets_key_file=Path(key_file), egress_allow=(ip_network("127.0.0.0/8"),)
+        data_dir=Path(key_file).parent, secrets_key_file=Path(key_file), egress_allow=(ip_network(allow),)
     )
-    return Webhooks(ledger, settings, SystemClock(), Observer(make_log("json", StringIO())))
+    observer = Observer(make_log("json", StringIO()))
+    return Webhooks(ledger, settings, clock or SystemClock(), observer, resolver=resolver)
 
 
 def endpoint(open_webhooks: Webhooks, url: str) -> Destination:

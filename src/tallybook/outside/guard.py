@@ -68,7 +68,7 @@ class GuardedClient:
     ) -> None:
         self._egress = egress
         self._resolver = resolver
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._timeout_s = timeout_s
         self._idle: OrderedDict[_Origin, list[_Line]] = OrderedDict()
         self._idle_count = 0
@@ -103,6 +103,13 @@ class GuardedClient:
         except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError):
             raise CallFailed("connection-broken") from None
 
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Whom we trust: unless told, the system's authorities, which take a while to read."""
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
     async def close(self) -> None:
         """Close the connections that are kept."""
         for kept in self._idle.values():
@@ -119,7 +126,9 @@ class GuardedClient:
                 return await self._exchange(kept, target, request, began_s)
             except (httpcore.NetworkError, httpcore.ProtocolError):
                 pass  # it was closed while it was idle; whether the request arrived is unknown, and again is allowed
-        return await self._exchange(_Line(self._egress, self._resolver, self._tls, target), target, request, began_s)
+        return await self._exchange(
+            _Line(self._egress, self._resolver, self.tls if target.tls else None, target), target, request, began_s
+        )
 
     async def _exchange(self, line: "_Line", target: Target, request: httpcore.Request, began_s: float) -> Answered:
         whole = False
@@ -169,11 +178,11 @@ class GuardedClient:
 class _Line:
     """One connection, and the socket below it: a TLS handshake that is cut off would leave that open."""
 
-    def __init__(self, egress: Egress, resolver: Resolver, tls: ssl.SSLContext, target: Target) -> None:
+    def __init__(self, egress: Egress, resolver: Resolver, tls: ssl.SSLContext | None, target: Target) -> None:
         self._backend = _Pinned(egress, resolver, target)
         self.connection = httpcore.AsyncHTTPConnection(
             origin=httpcore.Origin(b"https" if target.tls else b"http", target.host.encode(), target.port),
-            ssl_context=tls if target.tls else None,
+            ssl_context=tls,
             keepalive_expiry=IDLE_S,
             network_backend=self._backend,
         )

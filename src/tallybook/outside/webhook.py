@@ -4,7 +4,6 @@ Not for when it is tried (see `core.delivery`), nor for where it may go (see `gu
 """
 
 import email.utils
-from collections.abc import Mapping
 
 from tallybook import __version__
 from tallybook.core.clock import US_PER_S, Clock
@@ -72,7 +71,7 @@ def _judge(status: int) -> tuple[Outcome, str]:
 
 def _retry_after_s(answered: Answered, now_us: int) -> int | None:
     """Return how long the receiver asks to be left alone, in either form that HTTP knows."""
-    text = _header(answered.headers, "retry-after").strip()
+    text = answered.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return int(text[:9])
     try:
@@ -80,7 +79,3 @@ def _retry_after_s(answered: Answered, now_us: int) -> int | None:
     except (ValueError, OverflowError):
         return None
     return max(0, until_us - now_us) // US_PER_S
-
-
-def _header(headers: Mapping[str, str], name: str) -> str:
-    return headers.get(name, "")
