@@ -4,8 +4,9 @@ import re
 from io import StringIO
 
 from tallybook.core.key import SCOPES
+from tallybook.web.log import make_log
 from tallybook.web.native.surface import native_surface
-from tallybook.web.observe import Observer, make_log
+from tallybook.web.observe import Observer
 from tallybook.web.published import with_documents
 from tests.docs.pages import headings, read, section
 

@@ -23,7 +23,7 @@ from tallybook.core.instant import parse_instant
 from tallybook.core.key import SCOPES
 from tallybook.house import House
 from tallybook.settings import Settings
-from tallybook.web.observe import make_log
+from tallybook.web.log import make_log
 from tallybook.web.server import listen
 from tests.support.suites import SUITES
 

@@ -52,8 +52,9 @@ from tallybook.settings import Settings
 from tallybook.web.app import App
 from tallybook.web.dialects import DIALECTS
 from tallybook.web.endpoint import Surface
+from tallybook.web.log import Log, make_log
 from tallybook.web.native.surface import native_surface
-from tallybook.web.observe import Log, Observer, make_log
+from tallybook.web.observe import Observer
 from tallybook.web.published import with_documents
 from tallybook.web.rooms import Rooms, WebSettings
 from tallybook.web.server import Server, ServerSettings

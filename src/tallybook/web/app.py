@@ -18,7 +18,8 @@ from tallybook.flows.once import KeyInFlight
 from tallybook.web.endpoint import Refusal, Reply, Surface
 from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed, RateLimited
 from tallybook.web.headers import RequestHeaders
-from tallybook.web.observe import Observer, RequestLine
+from tallybook.web.log import RequestLine
+from tallybook.web.observe import Observer
 from tallybook.web.pipeline import Crews, Pipeline, Request, Trace
 from tallybook.web.problem import faults_of, status_of
 from tallybook.web.reference import STYLE_PATH

@@ -3,88 +3,17 @@
 No header, no query string and no body is ever logged; labels come from the endpoint tables, so their number is bounded.
 """
 
-import json
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TextIO
+from collections.abc import Callable
 
-import msgspec
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tallybook.core.errors import Unavailable
-
-PATH_CHARS_MAX = 512
-REQUEST = "request"
+from tallybook.web.log import Log, RequestLine, ServerLog, make_log, request_fields
 
 METRICS_MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-
-
-class Log(Protocol):
-    """A structured logger: an event name and fields."""
-
-    def info(self, event: str, **fields: object) -> object:
-        """Log something expected."""
-        ...
-
-    def warning(self, event: str, **fields: object) -> object:
-        """Log something an operator should look at."""
-        ...
-
-    def error(self, event: str, **fields: object) -> object:
-        """Log a bug or an outage; with ``exc_info=error`` its traceback."""
-        ...
-
-
-def make_log(form: str = "auto", stream: TextIO | None = None) -> Log:
-    """Return a logger that writes to *stream* (standard error).
-
-    Args:
-        form: ``json`` (one object a line), ``console``, or ``auto``: console on a terminal.
-        stream: Where lines go.
-    """
-    out = stream or sys.stderr
-    console = form == "console" or (form == "auto" and out.isatty())
-    finish: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
-        if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
-    )
-    log: Log = structlog.wrap_logger(
-        structlog.WriteLogger(out),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *finish,
-        ],
-        wrapper_class=structlog.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    return log
-
-
-def _to_json(event: Mapping[str, object], **_: object) -> str:
-    if event["event"] != REQUEST:
-        return json.dumps(event, default=repr)
-    return msgspec.json.encode(event).decode()  # several times as fast; no line is written as often
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLine:
-    """What is noted of one request; *path* as it was sent, without the query."""
-
-    surface: str
-    route: str
-    method: str
-    path: str
-    status: int
-    duration_s: float
-    request_id: str
-    key_id: str | None
 
 
 class Observer:
@@ -147,17 +76,10 @@ class Observer:
         answered, took = known
         answered.inc()
         took.observe(line.duration_s)
-        self.log.info(
-            REQUEST,
-            request_id=line.request_id,
-            method=line.method,
-            path=line.path[:PATH_CHARS_MAX],
-            surface=line.surface,
-            route=line.route,
-            status=line.status,
-            duration_ms=round(line.duration_s * 1000, 1),
-            key_id=line.key_id,
-        )
+        if isinstance(self.log, ServerLog):
+            self.log.request(line)
+        else:
+            self.log.info("request", **request_fields(line))
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -18,7 +18,7 @@ import uvicorn
 
 from tallybook.core.errors import StartRefused
 from tallybook.web.app import App
-from tallybook.web.observe import Log
+from tallybook.web.log import Log
 from tallybook.web.protocol import BoundedProtocol
 
 BACKLOG = 2048

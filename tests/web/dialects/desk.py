@@ -15,7 +15,7 @@ from tallybook.core.clock import FrozenClock
 from tallybook.core.key import SCOPES
 from tallybook.house import House
 from tallybook.settings import Settings
-from tallybook.web.observe import make_log
+from tallybook.web.log import make_log
 from tests.web.dialects.stories import Story, us
 
 READING = ("usage:read", "billing:manage")
