@@ -11,7 +11,7 @@ const main = document.getElementById("main");
 
 localise(document);
 if (main) drawAll(main);
-if (main?.hasAttribute("data-live")) everyFiveSeconds(() => load(location.href));
+if (main?.hasAttribute("data-live")) everyFiveSeconds(async () => main.ariaBusy === "true" || load(location.href));
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button, a");
@@ -46,13 +46,12 @@ async function ask(form) {
   const address = `${form.getAttribute("action")}?${query}`;
   main.setAttribute("aria-busy", "true");
   try {
-    await load(address);
+    if (!(await load(address))) return;
     history.pushState(null, "", address);
   } catch {
     showStale();
-  } finally {
-    main.removeAttribute("aria-busy");
   }
+  main.removeAttribute("aria-busy");
 }
 
 function switchTheme() {

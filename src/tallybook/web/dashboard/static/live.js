@@ -6,6 +6,7 @@ import { localise, timeOfDay } from "./format.js";
 export const EVERY_MS = 5000;
 const WAIT_MS_MAX = 30_000;
 let told = new Date();
+let turn = 0;
 
 /** Call *work* every five seconds while the tab is visible, and at once when it becomes so again. */
 export function everyFiveSeconds(work) {
@@ -65,12 +66,14 @@ function fetchPage(address) {
   });
 }
 
-/** Bring the page to what *address* says now; the reader's focus, scrolling and open parts stay. */
+/** Bring the page to what *address* says now; the reader's focus, scrolling and open parts stay. False if overtaken. */
 export async function load(address) {
+  const mine = (turn += 1);
   const page = await fetchPage(address);
+  if (mine !== turn) return false;
   if (page === null) {
     location.reload();
-    return;
+    return false;
   }
   const main = document.getElementById("main");
   const fresh = page.getElementById("main");
@@ -79,6 +82,7 @@ export async function load(address) {
   document.title = page.title;
   morph(main, fresh);
   await drawAll(main);
+  return true;
 }
 
 /** Make *old* like *fresh*, touching only what differs. */
