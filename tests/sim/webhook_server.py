@@ -23,7 +23,8 @@ from tallybook.ledger.open import Ledger
 from tallybook.ledger.outbox import put_message
 from tallybook.outside.resolver import Resolver
 from tallybook.settings import Settings
-from tallybook.web.observe import Observer, make_log
+from tallybook.web.log import make_log
+from tallybook.web.observe import Observer
 
 
 def webhooks(
