@@ -62,7 +62,7 @@ def _tell(name: str, driven: Driven, cpu_s: float) -> None:
         f"  {name:17} {driven.per_s:9,.0f} events/s   server {cpu_s / driven.events * 1e6:5.1f} us of CPU an event,"
         f" generator {driven.cpu_s / driven.events * 1e6:4.1f} us ({driven.cpu_s / driven.took_s:4.0%} of a core)"
         f"   batch p50 {statistics.median(waits_s) * 1e3:,.0f} ms, max {waits_s[-1] * 1e3:,.0f} ms"
-        f"   {driven.outcomes['duplicate']:,} duplicates"
+        f"   {driven.outcomes['duplicate']:,} duplicates, {driven.outcomes['conflict']:,} conflicts"
     )
 
 

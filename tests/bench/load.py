@@ -81,8 +81,9 @@ class _Sender:
 
 
 def _late_times() -> list[str]:
-    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-    return [f"{(now - timedelta(hours=hours, seconds=hours)).isoformat()}Z" for hours in range(1, 720, 7)]
+    """Return times of the last month, the same all day: an event that is sent again must say the same again."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    return [f"{(today - timedelta(hours=hours, seconds=hours)).isoformat()}Z" for hours in range(1, 720, 7)]
 
 
 def main() -> None:

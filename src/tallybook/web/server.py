@@ -23,8 +23,8 @@ from tallybook.web.protocol import BoundedProtocol
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
-SWITCH_INTERVAL_S = 0.000_5
-"""How long a thread may keep the interpreter's lock from others: a tenth of what the interpreter begins with."""
+SWITCH_INTERVAL_S = 0.002
+"""How long a thread may keep the interpreter's lock from others; shorter waits cost more in changing threads than they save."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """Objects made before the youngest are looked at, and how often their elders are."""
 
