@@ -11,10 +11,20 @@ def test_windows_ahead_get_their_share_of_what_came() -> None:
     answer = Answer(Question("m", windows), {("a",): [30, 10, 999], (None,): [0, 0, 5]})
     (told,) = paced([answer], 0, 20)
     assert {("a",): [30, 10, 60], (None,): [0, 0, 0]} == told.groups
-    (late,) = paced([answer], 10, 20)  # whoever came late has had half the time
-    assert [30, 10, 120] == late.groups[("a",)]
-    (none,) = paced([answer], 20, 20)
-    assert [30, 10, 0] == none.groups[("a",)]
+    newcomer = Answer(Question("m", windows), {(): [0, 10, 999]})
+    (late,) = paced([newcomer], 10, 20)  # whoever came late has had half the time
+    assert [0, 10, 30] == late.groups[()]
+    (none,) = paced([Answer(Question("m", windows), {(): [0, 0, 7]})], 20, 20)
+    assert [0, 0, 0] == none.groups[()]
+
+
+def test_imported_usage_moves_the_beginning_of_the_pace() -> None:
+    """An account made today that brings a month of events has had a month's time, not a day's."""
+    windows = [Span(0, 10), Span(10, 20), Span(20, 50)]
+    imported = Answer(Question("m", windows), {(): [30, 10, 999]})
+    other = Answer(Question("n", windows), {(): [0, 2, 999]})
+    told = paced([imported, other], 10, 20)
+    assert [[30, 10, 60], [0, 2, 3]] == [answer.groups[()] for answer in told]
 
 
 def test_a_peak_stays_what_it_is() -> None:

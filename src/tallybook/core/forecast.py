@@ -12,9 +12,17 @@ def paced(answers: Sequence[Answer], begun_us: int, now_us: int) -> list[Answer]
 
     Where windows follow each other, a later one gets in proportion to its length what came by now, which took from
     *begun_us* on. Where they all begin together (meters that keep a greatest or last value), it gets the value that is
-    known now.
+    known now. Usage from before *begun_us*, as an import of earlier events brings it, moves the beginning to the first
+    window's start.
     """
+    if any(_is_used_before(answer, begun_us) for answer in answers):
+        begun_us = min(window.start_us for answer in answers for window in answer.question.windows)
     return [_paced(answer, begun_us, now_us) for answer in answers]
+
+
+def _is_used_before(answer: Answer, instant_us: int) -> bool:
+    early = [place for place, window in enumerate(answer.question.windows) if window.end_us <= instant_us]
+    return any(values[place] for values in answer.groups.values() for place in early)
 
 
 def _paced(answer: Answer, begun_us: int, now_us: int) -> Answer:

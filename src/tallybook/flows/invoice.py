@@ -22,7 +22,7 @@ from tallybook.core.number import parse_nanos
 from tallybook.core.plan import Account
 from tallybook.core.ports import UsageSnapshot
 from tallybook.core.reckon import Reckoning
-from tallybook.core.window import Span
+from tallybook.core.window import Span, floor_minute
 
 ADJUSTED_MAX = 12
 """How many of the newest closed periods are looked at for usage that came late."""
@@ -245,9 +245,11 @@ class Invoices:
             return []
         parts = parts_of(cards, calendar or calendar_of(account), Span(span.start_us, at_us), floor_us=span.start_us)
         cut_us = at_us if now_us is None else min(max(now_us, span.start_us), at_us)
-        windows = [w for w in (Span(span.start_us, cut_us), Span(cut_us, at_us)) if w.start_us < w.end_us]
+        begun_us = min(max(span.start_us, floor_minute(account.created_us)), cut_us)
+        marks = (span.start_us, cut_us, at_us) if now_us is None else (span.start_us, begun_us, cut_us, at_us)
+        windows = [Span(start, end) for start, end in pairwise(marks) if start < end]
         reckoning = self._costs.reckoning(account, parts, windows)
-        pace = None if now_us is None else (max(span.start_us, account.created_us), cut_us)
+        pace = None if now_us is None else (begun_us, cut_us)
         return lines_of(self._costs.tabs(snapshot, account, reckoning, pace), at_us, self._costs.unit_of)
 
     def _late(
