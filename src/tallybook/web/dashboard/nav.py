@@ -32,6 +32,7 @@ ACCOUNT_PLACES = (
     Place("explore", "Explore", "/explore", USAGE_READ, "explore"),
     Place("apis", "APIs", "/apis", USAGE_READ, "apis"),
     Place("agents", "Agents", "/agents", USAGE_READ, "agent"),
+    Place("cost", "Cost", "/cost", BILLING_MANAGE, "cost"),
     Place("events", "Events", "/events", USAGE_READ, "events"),
     Place("keys", "Keys", "/keys", ADMIN, "keys"),
 )

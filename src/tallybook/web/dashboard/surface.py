@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
-from tallybook.web.dashboard import accounts, agents, apis, events, explore, keys, limits, usage
+from tallybook.web.dashboard import accounts, agents, apis, cost, events, explore, keys, limits, usage
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
@@ -20,6 +20,7 @@ PAGES = (
     *limits.PAGES,
     *apis.PAGES,
     *agents.PAGES,
+    *cost.PAGES,
     *events.PAGES,
     *explore.PAGES,
     *keys.PAGES,
