@@ -24,7 +24,7 @@ from tallybook.web.protocol import BoundedProtocol
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 SWITCH_INTERVAL_S = 0.002
-"""How long a thread may keep the interpreter's lock from others; shorter waits cost more in changing threads than they save."""
+"""How long a thread may keep the interpreter's lock from others; much less costs more in changing than it saves."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """Objects made before the youngest are looked at, and how often their elders are."""
 
