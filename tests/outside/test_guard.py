@@ -1,6 +1,7 @@
 """Calls go only where they may, to the address that was judged, and end within their bounds."""
 
 import asyncio
+import threading
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
@@ -243,3 +244,31 @@ def test_the_body_and_headers_arrive_as_they_were_sent(receivers):
 
     assert body == answered.body
     assert "application/json" == receivers.received[-1].headers["content-type"]
+
+
+def test_silent_name_servers_take_a_bounded_number_of_threads(monkeypatch):
+    """
+    Questions wait for room; who gave up frees it when the name server does, and the end waits for nobody.
+    """
+    silent, asked = threading.Event(), threading.Semaphore(0)
+
+    def ask(host):
+        del host
+        asked.release()
+        silent.wait(60)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr("tallybook.outside.resolver.addresses_of", ask)
+
+    async def questions():
+        resolver = SystemResolver(threads_max=2)
+        waiting = [asyncio.ensure_future(resolver.resolve(f"{number}.example")) for number in range(5)]
+        for _ in range(2):
+            await asyncio.to_thread(asked.acquire)
+        assert not asked.acquire(blocking=False)
+        waiting[0].cancel()
+        silent.set()
+        return await asyncio.gather(*waiting[1:])
+
+    assert [["127.0.0.1"]] * 4 == asyncio.run(questions())
+    assert [True] * 3 == [asked.acquire(blocking=False) for _ in range(3)]

@@ -52,8 +52,7 @@ class Webhooks:
         self.redeliveries = Redeliveries(LedgerDeliveryLog(ledger))
         self.shelf = LedgerShelf(ledger, clock)
         self.channels = Channels(self.destinations, self.egress, [each.name for each in MESSAGE_TYPES])
-        self._system = SystemResolver()
-        client = GuardedClient(self.egress, resolver or self._system)
+        client = GuardedClient(self.egress, resolver or SystemResolver())
         self.deliverer = Deliverer(
             self._queue,
             senders(client, clock) | channel_senders(client, self.shelf, mail_settings(settings)),
@@ -95,7 +94,6 @@ class Webhooks:
     def close(self) -> None:
         """Let attempts end, and stop."""
         self.deliverer.close()
-        self._system.close()
 
     def _disable_failing(self) -> int:
         return self._queue.disable_failing(self._clock.now_us())

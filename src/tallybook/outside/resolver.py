@@ -5,7 +5,8 @@ Not for judging them (see `core.egress`).
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from contextlib import suppress
 from typing import Protocol
 
 THREADS_MAX = 64
@@ -30,10 +31,13 @@ class Resolver(Protocol):
 
 
 class SystemResolver:
-    """Asks as the system is set up to; the answer is used at once and never kept."""
+    """Asks as the system is set up to; the answer is used at once and never kept.
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="resolver")
+    Each question has a thread of its own that nobody waits for at the end: a name server may take minutes to fail.
+    """
+
+    def __init__(self, threads_max: int = THREADS_MAX) -> None:
+        self._room = asyncio.Semaphore(threads_max)
 
     async def resolve(self, host: str) -> list[str]:
         """Return the addresses of *host*.
@@ -41,11 +45,27 @@ class SystemResolver:
         Raises:
             NameUnknown: If there is none.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, addresses_of, host)
+        await self._room.acquire()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[str]] = loop.create_future()
+        threading.Thread(target=self._ask, args=(host, loop, answer), name="resolver", daemon=True).start()
+        return await answer
 
-    def close(self) -> None:
-        """Stop asking; what still waits for a name server is left behind."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _ask(self, host: str, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[list[str]]") -> None:
+        found: list[str] = []
+        with suppress(NameUnknown):
+            found = addresses_of(host)
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits
+            loop.call_soon_threadsafe(self._tell, host, found, answer)
+
+    def _tell(self, host: str, found: list[str], answer: "asyncio.Future[list[str]]") -> None:
+        self._room.release()
+        if answer.done():  # whoever asked has given up
+            return
+        if found:
+            answer.set_result(found)
+        else:
+            answer.set_exception(NameUnknown(host))
 
 
 def addresses_of(host: str) -> list[str]:
