@@ -10,7 +10,7 @@ PORT ?= 8080
 demo: DATA ?= tallybook-demo
 serve: DATA ?= data
 
-.PHONY: help setup demo serve test check bench lock clean
+.PHONY: help setup demo serve test check bench screenshots lock clean
 
 help: ## list what can be done
 	@echo "usage: make TARGET"
@@ -36,6 +36,9 @@ check: setup ## run what must pass before a commit: lint, format, types, spellin
 
 bench: setup ## measure (15 minutes; BENCH_SCALE=small one minute); ARGS=ingest for some
 	@scripts/bench $(ARGS)
+
+screenshots: setup ## draw the README's pictures of the dashboard (needs a Chromium)
+	@PYTHONPATH=src $(BIN)/python scripts/screenshots
 
 lock: ## renew the locked requirements; ARGS=--upgrade takes newer versions
 	@scripts/lock $(ARGS)

@@ -25,6 +25,9 @@ from tallybook.house import House
 
 HOST = "127.0.0.1"
 REFERENCE_PATH = "/docs"
+DASHBOARD_PATH = "/dashboard"
+SHOWN_ACCOUNT = "cafe-lumiere"
+"""The account whose pages show most at first sight."""
 BROWSER_WAIT_S = 30.0
 
 _FIRST_QUESTIONS = {
@@ -67,9 +70,8 @@ def demo(
 
 
 def _introduce(data: Path, state: DemoState, base_url: str) -> None:
-    print(
-        f"\nTallybook demo: {base_url}{REFERENCE_PATH} (API reference); keys and addresses also in {data}/demo.json\n"
-    )
+    print(f"\nTallybook demo: {base_url}{DASHBOARD_PATH} (log in with a key below)")
+    print(f"API reference: {base_url}{REFERENCE_PATH}; keys and addresses also in {data}/demo.json\n")
     rows = [
         (
             customer.dialect,
@@ -93,7 +95,13 @@ def _introduce(data: Path, state: DemoState, base_url: str) -> None:
             print(f'  curl -H "{header}{state.keys[customer.account].key}" {path}')
     usage = f"{base_url}/v1/accounts/brightline/usage?meter=messages&granularity=month"
     print(f'  curl -H "Authorization: Bearer {state.operator_key}" "{usage}"')
+    print(f"\nSee it: {_see(base_url)}, with the key of (operator)")
     print("\nCtrl-C stops it; the same command starts it again at once.\n", flush=True)
+
+
+def _see(base_url: str) -> str:
+    """Return the address of the page to look at first; browsers take its cookie on this machine without https."""
+    return f"{base_url}{DASHBOARD_PATH}/accounts/{SHOWN_ACCOUNT}/usage"
 
 
 def _browse(base_url: str) -> None:
@@ -102,6 +110,6 @@ def _browse(base_url: str) -> None:
     while time.monotonic() < until_s:
         with suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(f"{base_url}/healthz", timeout=1).close()  # noqa: S310 - our own address
-            webbrowser.open(f"{base_url}{REFERENCE_PATH}")
+            webbrowser.open(_see(base_url))
             return
         time.sleep(0.2)

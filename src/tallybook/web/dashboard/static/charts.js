@@ -63,6 +63,8 @@ function datasets(spec, colors) {
       pointHoverRadius: 4,
       pointBackgroundColor: color,
       fill: line && spec.series.length === 1,
+      // the step that is not over yet: what is there is not all that will be
+      segment: spec.partial ? { borderDash: ({ p1DataIndex }) => (p1DataIndex === series.values.length - 1 ? [3, 4] : undefined) } : undefined,
       tension: 0.25,
       cubicInterpolationMode: "monotone",
       maxBarThickness: 36,

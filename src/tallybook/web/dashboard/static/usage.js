@@ -80,13 +80,14 @@ async function charts(daily, withRuns) {
   const labels = daily.map((point) => day(point.day));
   const titles = daily.map((point) => longDay(point.day));
   const of = (field) => daily.map((point) => point[field]);
-  const spec = (kind, field, name, unit, color) => ({ kind, labels, titles, unit, whole: kind === "bar", series: [{ name, values: of(field), color }] });
+  const spec = (kind, field, name, unit, color) => ({ kind, labels, titles, unit, partial: last === today, whole: kind === "bar", series: [{ name, values: of(field), color }] });
   const jobs = [
     draw(document.getElementById("voice_minutes-chart"), spec("line", "voice_minutes", "Voice minutes", "min", 0)),
     draw(document.getElementById("chat_minutes-chart"), spec("line", "chat_minutes", "Chat minutes", "min", 2)),
     draw(document.getElementById("calls-chart"), spec("bar", "calls", "Calls", "calls", 0)),
   ];
   if (withRuns) jobs.push(draw(document.getElementById("workflow_runs-chart"), spec("bar", "workflow_runs", "Workflow runs", "runs", 2)));
+  for (const note of main.querySelectorAll("[data-chart-note]")) setText(note, last === today && !note.dataset.chartNote.match(/^(calls|workflow)/) ? "today is not over" : "");
   await Promise.all(jobs);
 }
 
