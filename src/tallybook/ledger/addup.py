@@ -15,6 +15,9 @@ from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.tables import SLOTS
 
 _SLOT = ("count", "giga", "unit", "nano")
+_Form = tuple[int, bool]
+"""How many slots a row fills, and whether all its sums are whole numbers below 10^9: most are, and cost less."""
+_FORMS: tuple[_Form, ...] = ((0, True), *((slots, plain) for slots in range(1, SLOTS + 1) for plain in (True, False)))
 _LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 _BIGINT = "bigint"
 _PLACE = [(name, _BIGINT) for name in ("account_no", "type_no", "series_no", "minute", "month")]
@@ -24,7 +27,7 @@ class AddUp:
     """Writes tallies inside the caller's transaction, which holds the lane of their accounts."""
 
     def __init__(self, *, sqlite: bool) -> None:
-        self._rollups = [_rollups_sql(slots, sqlite=sqlite) for slots in range(SLOTS + 1)]
+        self._rollups = {form: _rollups_sql(form, sqlite=sqlite) for form in _FORMS}
         self._marks = _by_level(
             "marks",
             [("place", _BIGINT), ("mark", "text")],
@@ -41,17 +44,17 @@ class AddUp:
         """Add *tally* to the rollups; its series have been resolved in *numbers*."""
         months: dict[int, int] = {}
         places = numbers.places(tally.series(), accounts)
-        rows: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
+        rows: dict[_Form, list[list[int]]] = {form: [] for form in _FORMS}
         for (key, minute), row in tally.rows.items():
             day = minute // 1440
             month = months.get(day)
             if month is None:
                 month = months[day] = month_bucket(minute * MINUTE_US)
             _lay_out((*places[key], minute, month), row, rows)
-        for slots, of_slots in enumerate(rows):
-            if of_slots:
-                of_slots.sort()
-                connection.execute(self._rollups[slots], {"rows": to_json(of_slots)})
+        for form, of_form in rows.items():
+            if of_form:
+                of_form.sort()
+                connection.execute(self._rollups[form], {"rows": to_json(of_form)})
         if tally.marks:
             marks = [
                 (*places[key], minute, month_bucket(minute * MINUTE_US), place, mark)
@@ -65,24 +68,33 @@ class AddUp:
             connection.execute(self._uniques, {"rows": to_json(sorted(uniques))})
 
 
-def _lay_out(where: tuple[int, ...], row: list[int], rows: list[list[list[int]]]) -> None:
-    """Add a tally's row to *rows*, by how many slots it fills, as parts of at most SLOTS; the first part says how many
-    events there were.
+def _lay_out(where: tuple[int, ...], row: list[int], rows: dict[_Form, list[list[int]]]) -> None:
+    """Add a tally's row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there
+    were.
     """
     fields = len(row) // 2
     for part in range(max(1, -(-fields // SLOTS))):
         first, end = part * SLOTS, min(fields, (part + 1) * SLOTS)
         flat = [*where, part, 0 if part else row[0]]
+        units: list[int] = []
+        limbs: list[int] = []
+        is_plain = True
         for place in range(2 * first + 1, 2 * end + 1, 2):
             whole, nano = divmod(row[place + 1], NANOS)  # `to_limbs`, without a call for each
-            flat += (row[place], *divmod(whole, NANOS), nano)
-        rows[end - first].append(flat)
+            giga, unit = divmod(whole, NANOS)
+            is_plain = is_plain and not giga and not nano
+            units += (row[place], unit)
+            limbs += (row[place], giga, unit, nano)
+        flat += units if is_plain else limbs
+        rows[end - first, is_plain].append(flat)
 
 
-def _rollups_sql(slots: int, *, sqlite: bool) -> TextClause:
-    """Return the statement for rows that fill that many slots; the others stay as they are, in new rows zero."""
-    filled = [f"{name}_{n}" for n in range(1, slots + 1) for name in _SLOT]
-    empty = [f"{name}_{n}" for n in range(slots + 1, SLOTS + 1) for name in _SLOT]
+def _rollups_sql(form: _Form, *, sqlite: bool) -> TextClause:
+    """Return the statement for rows of that form; other slots and limbs stay as they are, in new rows zero."""
+    slots, is_plain = form
+    parts = ("count", "unit") if is_plain else _SLOT
+    filled = [f"{name}_{n}" for n in range(1, slots + 1) for name in parts]
+    empty = [f"{name}_{n}" for n in range(1, SLOTS + 1) for name in _SLOT if f"{name}_{n}" not in filled]
     sums = {name: f"sum({name})" for name in ("events", *filled)}
     update = ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in sums)
     columns = [("part", _BIGINT), *((name, _BIGINT) for name in sums)]
@@ -105,16 +117,21 @@ def _by_level(
     """
     keys = tuple(name for name, _ in columns if name not in sums)
     key = ("account_no", "type_no", "level", "bucket", "series_no", *keys)
-    values = sums if not sqlite else {name: name for name in sums}
-    selects = " UNION ALL ".join(
-        f"SELECT account_no, type_no, {level} AS level, {bucket} AS bucket, series_no, "
-        + ", ".join(
-            (*keys, *(f"{formula} AS {name}" for name, formula in values.items()), *(f"0 AS {n}" for n in zeros))
+    picks = ", ".join((*keys, *(name if sqlite else f"{formula} AS {name}" for name, formula in sums.items())))
+    picks += "".join(f", 0 AS {name}" for name in zeros)
+    if sqlite:
+        levels = ", ".join(f"({level})" for level, _ in _LEVELS)
+        buckets = " ".join(f"WHEN {level} THEN {bucket}" for level, bucket in _LEVELS)
+        selects = (
+            f"SELECT account_no, type_no, column1 AS level, CASE column1 {buckets} END AS bucket, series_no, {picks}"
+            f" FROM (VALUES {levels}) CROSS JOIN s"
         )
-        + " FROM s"
-        + ("" if sqlite else f" GROUP BY account_no, type_no, {bucket}, series_no, {', '.join(keys)}")
-        for level, bucket in _LEVELS
-    )
+    else:
+        selects = " UNION ALL ".join(
+            f"SELECT account_no, type_no, {level} AS level, {bucket} AS bucket, series_no, {picks} FROM s"
+            f" GROUP BY account_no, type_no, {bucket}, series_no, {', '.join(keys)}"
+            for level, bucket in _LEVELS
+        )
     action = f"({', '.join(key)}) DO UPDATE SET {update}" if update else "DO NOTHING"
     source = unfold("rows", (*_PLACE, *columns), sqlite=sqlite)
     return text(
