@@ -4,7 +4,11 @@ import json
 
 from sqlalchemy import text
 
-from tallybook.core.instant import DAY_US, instant_text
+from tallybook.core.instant import DAY_US, MINUTE_US, instant_text, parse_instant
+from tallybook.flows.alerting import Alerting, Rechecks
+from tallybook.flows.foresee import Forecasts
+from tallybook.ledger.alert_history import LedgerAlerts
+from tallybook.ledger.alert_rules import LedgerAlertRules
 from tests.support.admission import Gate
 from tests.support.rooms import OPERATOR, Flows
 
@@ -181,3 +185,138 @@ def test_a_duplicate_crosses_nothing(flows: Flows) -> None:
     for _ in range(3):
         flows.ingest.write([event], OPERATOR)
     assert [] == said(gate)
+
+
+def test_what_falls_by_itself_recovers_in_a_sweep(flows: Flows) -> None:
+    """A rolling window moves on, nobody sends anything, and it is told once."""
+    limit = {"name": "credits", "kind": "rolling", "meter": "credits", "window": "PT1H", "quantity": "10"}
+    gate = put_account(flows, limit, alerts=[80])
+    rechecks = Rechecks(LedgerAlerts(flows.ledger), flows.ingest, flows.clock.now_us)
+    flows.write({"type": "credit.spend", "subject": "acme", "data": {"amount": 9}})
+    assert 0 == rechecks.step()
+    flows.clock.advance(30 * MINUTE_US)
+    assert [1, 0] == [rechecks.step(), rechecks.step()]
+    assert [("usage.warning", 80)] == said(gate)
+    flows.clock.advance(40 * MINUTE_US)
+    assert [1, 0] == [rechecks.step(), rechecks.step()]
+    assert [("usage.warning", 80), ("usage.recovered", 80)] == said(gate)
+    flows.write({"type": "credit.spend", "subject": "acme", "data": {"amount": 9}})
+    assert ("usage.warning", 80) == said(gate)[-1]
+
+
+def test_an_alert_on_concurrency_stands_for_an_hour(flows: Flows) -> None:
+    """Calls come and go; nobody wants to hear of each."""
+    gate = put_account(flows, {"name": "calls", "kind": "concurrent", "quantity": "2"}, alerts=[100])
+    rechecks = Rechecks(LedgerAlerts(flows.ledger), flows.ingest, flows.clock.now_us)
+    for _ in range(3):
+        held = [gate.lease(ttl_s=3600), gate.lease(ttl_s=3600)]
+        for lease in held:
+            gate.free(lease)
+    assert [("usage.overage", 100)] == said(gate)
+    flows.clock.advance(61 * MINUTE_US)
+    rechecks.step()
+    assert [("usage.overage", 100), ("usage.recovered", 100)] == said(gate)
+
+
+def test_a_plan_that_begins_later_counts_when_it_begins(flows: Flows) -> None:
+    """By the limits of that instant, whoever remembered the old ones."""
+    gate = put_account(flows, LIMIT)
+    flows.accounts.put_plan("small", {"limits": [{**LIMIT, "quantity": "20"}]})
+    flows.accounts.put("acme", plan="small", starts_us=flows.clock.now_us() + DAY_US)
+    flows.write(*[message() for _ in range(18)])
+    assert [] == said(gate)
+    flows.clock.advance(DAY_US)
+    flows.write(message())
+    assert [("usage.warning", 80), ("usage.critical", 95)] == said(gate)
+
+
+def test_an_add_on_makes_room_until_it_ends(flows: Flows) -> None:
+    """What it covered is told when it is over and the account is touched again."""
+    gate = put_account(flows, LIMIT)
+    ends = instant_text(flows.clock.now_us() + DAY_US)
+    action = flows.exceptions.put_add_on(
+        gate.account, {"limit": "messages", "quantity": "100", "ends_at": ends}, gate.now_us
+    )
+    flows.limits.run(gate.account, action).result()
+    flows.write(*[message() for _ in range(90)])
+    assert [] == said(gate)
+    flows.clock.advance(DAY_US)
+    flows.write(message())
+    assert [("usage.warning", 80)] == said(gate)
+
+
+def test_a_forecast_is_told_once_a_period(flows: Flows) -> None:
+    """From the third day on, at the pace of the last days."""
+    gate = put_account(flows, {**LIMIT, "quantity": "1000"})
+    forecasts = forecasting(flows)
+    flows.write(*[message() for _ in range(60)])
+    forecasts.step()
+    flows.clock.set(parse_instant("2026-03-04T12:00:00Z", "now")[0])
+    flows.write(*[message() for _ in range(60)])
+    forecasts.step()
+    assert [] == gate.told()
+    flows.write(*[message() for _ in range(60)])
+    flows.clock.set(parse_instant("2026-03-04T13:30:00Z", "now")[0])
+    for _ in range(4):
+        forecasts.step()
+        flows.clock.advance(60 * MINUTE_US)
+    ((kind, body),) = gate.told()
+    told = json.loads(body)
+    assert ("usage.forecast", "180", "1000") == (kind, told["used"], told["quantity"])
+    assert "2026-03-20" == told["expected_at"][:10]
+    assert [(0, 0)] == rows(flows, "percent, late")
+
+
+def test_a_pace_that_is_slow_enough_is_not_told(flows: Flows) -> None:
+    """Nor one whose account does not want to hear it."""
+    for account, count in (("slow", 30), ("deaf", 90)):
+        gate = put_account(flows, {**LIMIT, "quantity": "500"}, account=account)
+        action = Alerting(LedgerAlertRules(flows.ledger), LedgerAlerts(flows.ledger), Currency()).put_rules(
+            gate.account, {"forecast": account == "slow"}
+        )
+        flows.ingest.act(account, action).result()
+        flows.write(*[message(account) for _ in range(count)])
+    flows.clock.set(parse_instant("2026-03-05T00:00:00Z", "now")[0])
+    forecasting(flows).step()
+    assert [] == rows(flows, "percent")
+
+
+class Currency:
+    """Says that everybody pays in dollars."""
+
+    def currency(self, _account: object) -> str:
+        """Return it."""
+        return "USD"
+
+
+def forecasting(flows: Flows) -> Forecasts:
+    """Return forecasts over the flows."""
+    return Forecasts(
+        LedgerAlerts(flows.ledger),
+        flows.accounts,
+        flows.accounts,
+        flows.measure,
+        rules=LedgerAlertRules(flows.ledger),
+        lanes=flows.ingest,
+        clock=flows.clock,
+    )
+
+
+def test_old_notes_and_watches_are_pruned_and_found_again(flows: Flows) -> None:
+    """A watch that is gone is made again by looking; a crossing that was told is not told again."""
+    gate = put_account(flows, LIMIT)
+    flows.write(*[message() for _ in range(85)])
+    flows.clock.advance(500 * DAY_US)
+    assert LedgerAlerts(flows.ledger).prune(flows.clock.now_us()) > 0
+    assert [] == rows(flows, "percent")
+    flows.write(*[message() for _ in range(85)])
+    assert [("usage.warning", 80)] * 2 == said(gate)
+
+
+def test_a_meter_that_keeps_the_greatest_value_is_watched(flows: Flows) -> None:
+    """At the value that reaches a threshold."""
+    flows.metering.put("job_peak", {"event": "job", "aggregation": "max", "field": "size"})
+    gate = put_account(flows, {"name": "peak", "kind": "period", "meter": "job_peak", "quantity": "100"})
+    for size in (50, 79, 10, 85, 90, 99):
+        flows.write({"type": "job", "subject": "acme", "data": {"size": size}})
+    assert [("usage.warning", 80), ("usage.critical", 95)] == said(gate)
