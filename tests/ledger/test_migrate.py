@@ -14,7 +14,8 @@ from tallybook.ledger.migrate import HEAD, migrate, revision, script_config
 from tallybook.ledger.open import Ledger
 from tests.support.stores import NewStore
 
-assert alert_tables.metadata is invoice_tables.metadata is session_tables.metadata is webhook_tables.metadata is metadata
+TABLES = (alert_tables, invoice_tables, session_tables, webhook_tables)
+assert all(tables.metadata is metadata for tables in TABLES)
 SQLITE_SCHEMA = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL ORDER BY name"
 POSTGRES_SCHEMA = """
     SELECT 'column', table_name, ordinal_position::text, column_name, data_type, is_nullable,

@@ -10,7 +10,7 @@ from typing import Protocol
 from tallybook.core.clock import Clock
 from tallybook.core.errors import Forbidden, Unauthenticated
 from tallybook.core.ids import AccountId, new_id
-from tallybook.core.key import USAGE_READ, Caller, check_scopes, token_hash
+from tallybook.core.key import ADMIN, USAGE_READ, Caller, check_scopes, token_hash
 from tallybook.core.session import (
     LINK_TTL_S_DEFAULT,
     TOUCH_US,
@@ -145,12 +145,15 @@ class Sessions:
     ) -> NewLink:
         """Make a link into the account's pages; it can do no more than *caller* may.
 
+        Who administers may let others look, also without the scope to look.
+
         Raises:
             Forbidden: For a scope that the caller lacks.
             FieldInvalid: For an unknown scope, a life out of bounds, or an ancestor that is no origin.
         """
         wanted = check_scopes(scopes)
-        for scope in wanted - caller.scopes:
+        may_give = caller.scopes | ({USAGE_READ} if ADMIN in caller.scopes else set())
+        for scope in wanted - may_give:
             raise Forbidden(f"a link cannot give the scope {scope}, which the key lacks", required_scope=scope)
         now_us, secret = self._clock.now_us(), new_secret()
         link = PortalLink(

@@ -31,7 +31,7 @@ from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import Alerts
 from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
-from tallybook.house.start import clock_of, lock_directory, own_text, packaged_text
+from tallybook.house.start import check_hosts, clock_of, lock_directory, own_text, packaged_text
 from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
@@ -129,6 +129,18 @@ class House:
         self.sessions, self._ended_sessions = open_sessions(settings, self.ledger, self.access, self.clock)
         self.stories, self._note_jobs = open_stories(self.ledger, self.metering, self.accounts, self.clock)
         self.alerts = Alerts(self.ledger, self.measure, self.accounts, self.costs, self.clock)
+        self._open_ingest()
+        self.webhooks = Webhooks(self.ledger, settings, self.clock, self.observer)
+        self._closing.callback(self.webhooks.close)
+        self._open_admission(usage)
+        self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
+        self.metering.on_added = self.fill.catch_up
+        self._closing.callback(self.fill.close)
+        self.app = self._build_app()
+        self._closing.callback(self.app.close)
+
+    def _open_ingest(self) -> None:
+        settings = self.settings
         writers = [
             Committer(
                 self.ledger,
@@ -148,14 +160,6 @@ class House:
             seen=self._commit_seen,
         )
         self._closing.callback(self.ingest.close)
-        self.webhooks = Webhooks(self.ledger, settings, self.clock, self.observer)
-        self._closing.callback(self.webhooks.close)
-        self._open_admission(usage)
-        self.fill = Fill(Fills(self.ledger, series_an_hour_max=settings.series_an_hour_max), self.metering)
-        self.metering.on_added = self.fill.catch_up
-        self._closing.callback(self.fill.close)
-        self.app = self._build_app()
-        self._closing.callback(self.app.close)
 
     def _open_books(self) -> LedgerPlans:
         """Bring the ledger up to date, put plans and meters in force, and return where plans are kept."""
@@ -228,7 +232,7 @@ class House:
         )
         surfaces = [with_documents(_limited(surface, settings)) for surface in (native, *DIALECTS)]
         surfaces.append(open_dashboard(settings))
-        _check_hosts(settings, {surface.name for surface in DIALECTS})
+        check_hosts(settings, {surface.name for surface in DIALECTS})
         self.observer.gauge(
             "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
         )
@@ -340,10 +344,3 @@ def _limited(surface: Surface, settings: Settings) -> Surface:
     if surface.requests_per_minute_max is None:
         return surface
     return replace(surface, requests_per_minute_max=settings.rate_limit_per_minute)
-
-
-def _check_hosts(settings: Settings, names: set[str]) -> None:
-    for host, dialect in settings.dialect_hosts.items():
-        if dialect not in names:
-            known = ", ".join(sorted(names)) or "none"
-            raise StartRefused(f"dialect_hosts: {host} names the dialect {dialect!r}; there are: {known}")

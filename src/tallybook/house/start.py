@@ -56,3 +56,15 @@ def lock_directory(data_dir: Path) -> int:
             f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url"
         ) from None
     return descriptor
+
+
+def check_hosts(settings: Settings, names: set[str]) -> None:
+    """Refuse a host that is given to a dialect which does not exist.
+
+    Raises:
+        StartRefused: Naming those that there are.
+    """
+    for host, dialect in settings.dialect_hosts.items():
+        if dialect not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise StartRefused(f"dialect_hosts: {host} names the dialect {dialect!r}; there are: {known}")

@@ -5,14 +5,18 @@ No header, no query string and no body is ever logged.
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol, TextIO
 
 import msgspec
 import structlog
 
+from tallybook.core.clock import SystemClock
+from tallybook.core.instant import instant_text
+
 PATH_CHARS_MAX = 512
 _encode = msgspec.json.Encoder().encode
+_CLOCK = SystemClock()
+"""A log tells real time, also where the ledger's clock is a test's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,8 @@ class ServerLog:
         if self._lines is None:
             self.info("request", **fields)
             return
-        time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        said = _encode({**fields, "event": "request", "level": "info", "timestamp": time})
+        now = instant_text(_CLOCK.now_us())
+        said = _encode({**fields, "event": "request", "level": "info", "timestamp": now})
         self._lines.write(f"{said.decode()}\n")
         self._lines.flush()
 

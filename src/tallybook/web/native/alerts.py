@@ -315,7 +315,6 @@ ENDPOINTS = (
         "Take a budget away",
         account=AccountOf.PATH,
         status=204,
-        errors=(NotFound("there is no such budget"),),
     ),
     Endpoint(
         "GET",
