@@ -34,9 +34,13 @@ ACCOUNT_PLACES = (
     Place("agents", "Agents", "/agents", USAGE_READ, "agent"),
     Place("cost", "Cost", "/cost", BILLING_MANAGE, "cost"),
     Place("events", "Events", "/events", USAGE_READ, "events"),
+    Place("webhooks", "Webhooks", "/webhooks", BILLING_MANAGE, "webhooks"),
     Place("keys", "Keys", "/keys", ADMIN, "keys"),
 )
-OPERATOR_PLACES = (Place("accounts", "Accounts", "/accounts", USAGE_READ, "accounts"),)
+OPERATOR_PLACES = (
+    Place("accounts", "Accounts", "/accounts", USAGE_READ, "accounts"),
+    Place("webhooks", "Webhooks", "/webhooks", ADMIN, "webhooks"),
+)
 
 
 def entries(has_account: bool, session: Session, current: str) -> list[Entry]:  # noqa: FBT001 - which of two lists

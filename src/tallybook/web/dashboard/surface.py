@@ -4,7 +4,19 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
-from tallybook.web.dashboard import accounts, agents, apis, cost, events, explore, keys, limits, usage
+from tallybook.web.dashboard import (
+    accounts,
+    agents,
+    apis,
+    cost,
+    deliveries,
+    events,
+    explore,
+    keys,
+    limits,
+    usage,
+    webhooks,
+)
 from tallybook.web.dashboard.assets import Assets
 from tallybook.web.dashboard.brand import Brand
 from tallybook.web.dashboard.entry import entry_endpoints
@@ -21,6 +33,8 @@ PAGES = (
     *apis.PAGES,
     *agents.PAGES,
     *cost.PAGES,
+    *webhooks.PAGES,
+    *deliveries.PAGES,
     *events.PAGES,
     *explore.PAGES,
     *keys.PAGES,
