@@ -1,12 +1,19 @@
-"""``make bench``: measure, print ratios, say which bars are met. ARGS name some: ingest queries memory webhooks."""
+"""``make bench``: measure, print ratios, say which bars are met. ARGS name some of those in BENCHES."""
 
 import sys
 
-from tests.bench import ingest, memory, queries, webhooks
+from tests.bench import admission, alerts, ingest, memory, queries, webhooks
 from tests.bench.report import Figure, print_table, say, write_json
 from tests.bench.scale import bench_dir, read_scale
 
-BENCHES = {"ingest": ingest.run, "queries": queries.run, "memory": memory.run, "webhooks": webhooks.run}
+BENCHES = {
+    "ingest": ingest.run,
+    "queries": queries.run,
+    "memory": memory.run,
+    "admission": admission.run,
+    "webhooks": webhooks.run,
+    "alerts": alerts.run,
+}
 
 
 def main() -> None:
