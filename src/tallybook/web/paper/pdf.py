@@ -16,7 +16,7 @@ import pymupdf_fonts
 from fontTools.ttLib import TTCollection, TTFont
 from fpdf import FPDF
 from fpdf.enums import TableBordersLayout, WrapMode
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
 
 from tallybook.core.instant import to_datetime
 from tallybook.core.invoice import Invoice, InvoiceLine
@@ -26,12 +26,19 @@ MEDIA = "application/pdf"
 LINES_MAX = 2_000
 """Most lines that are printed; CSV has them all."""
 
+CELL_CHARS_MAX = 600
+"""Most characters of one cell, so that a row stays on a page."""
+
 MAIN = "figo"
 """Latin, Greek, Cyrillic, Arabic, Hebrew, Thai, Devanagari, Georgian."""
 
 SYMBOLS = ("symbol2", "math")
 CJK = "cjk"
 """Chinese, Japanese and Korean."""
+
+INDIC = "figo-indic"
+_INDIC = frozenset(map(chr, range(0x0900, 0x0980)))
+"""Devanagari, of which a vowel can stand before the consonant that it follows."""
 
 _CJK_FILE = ("noto_cjk_sans_otc", "NotoSansCJK-Regular.ttc")
 _lock = threading.Lock()
@@ -46,7 +53,11 @@ def write_pdf(invoice: Invoice, digest: str | None, closed_us: int) -> bytes:
         closed_us: Stands in the file as its date.
     """
     with _lock, _font_files() as paths:  # one at a time: pages are made in memory
-        return _Paper(paths, _texts(invoice), closed_us).print(invoice, digest)
+        paper = _Paper(paths, _texts(invoice), closed_us)
+        try:
+            return paper.print(invoice, digest)
+        finally:
+            paper.close()
 
 
 class _Paper:
@@ -62,10 +73,21 @@ class _Paper:
         self._pdf.set_creation_date(to_datetime(closed_us))
         for name in (MAIN, *fallbacks):
             self._pdf.add_font(name, fname=str(paths[name]))
+        if any(char in _INDIC for char in used):
+            self._shape_alone(paths[MAIN])
+            fallbacks = [INDIC, *fallbacks]
         self._pdf.set_fallback_fonts(fallbacks, exact_match=False)
         self._pdf.set_font(MAIN, size=10)
         self._pdf.set_text_shaping(use_shaping_engine=True)
         self._pdf.set_auto_page_break(auto=True, margin=18)
+
+    def _shape_alone(self, path: Path) -> None:
+        """Let Devanagari be set in pieces of its own: the shaper takes one script for each piece of a line."""
+        self._pdf.add_font(INDIC, fname=str(path))
+        font = self._pdf.fonts[MAIN]
+        assert isinstance(font, TTFFont)
+        for code in map(ord, _INDIC):
+            font.cmap.pop(code, None)  # so that the writer falls back to the same font
 
     def print(self, invoice: Invoice, digest: str | None) -> bytes:
         """Return the bytes."""
@@ -85,9 +107,15 @@ class _Paper:
             self._text(f"SHA-256 {digest}", size=8)
         return bytes(pdf.output())
 
+    def close(self) -> None:
+        """Close the files of the fonts."""
+        for font in self._pdf.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
+
     def _text(self, text: str, *, size: int = 10) -> None:
         self._pdf.set_font(MAIN, size=size)
-        self._pdf.multi_cell(0, text=self._readable(text), new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
+        self._pdf.multi_cell(0, text=self._readable(text), new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.WORD)
 
     def _table(self, invoice: Invoice) -> None:
         self._pdf.set_font(MAIN, size=9)
@@ -96,10 +124,10 @@ class _Paper:
             text_align=("LEFT", "LEFT", "RIGHT"),
             borders_layout=TableBordersLayout.HORIZONTAL_LINES,
             headings_style=FontFace(emphasis=None, fill_color=(235, 235, 235)),
-            wrapmode=WrapMode.CHAR,
+            wrapmode=WrapMode.WORD,
         ) as table:
             for cells in ("What", "How", invoice.currency), *self._rows(invoice), ("Total", "", invoice.total):
-                table.row([self._readable(cell) for cell in cells])
+                table.row([_cut(self._readable(cell)) for cell in cells])
 
     @staticmethod
     def _rows(invoice: Invoice) -> Iterator[tuple[str, str, str]]:
@@ -113,6 +141,10 @@ class _Paper:
         return "".join(
             char if char in self._printable or char == "\n" else f"[U+{ord(char):04X}]" for char in _visible(text)
         )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL_CHARS_MAX else f"{text[: CELL_CHARS_MAX - 1]}…"
 
 
 def _what(line: InvoiceLine) -> str:
