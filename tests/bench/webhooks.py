@@ -27,6 +27,8 @@ from tallybook.settings import Settings
 from tests.bench.ledgers import OPERATOR, Silent
 from tests.bench.report import Figure, print_table, say
 from tests.bench.scale import Scale, bench_dir, read_scale
+from tests.bench.servers import PEER_SETTINGS
+from tests.support.postgres import PostgresServer
 
 HOSTILE = ("hang",) * 10 + ("drip",) * 5 + ("huge",) * 5 + ("redirect",) * 5 + ("reset",) * 5 + ("bad_tls",) * 5
 ENDPOINTS = 100
@@ -58,7 +60,10 @@ class Far:
 
 def run(scale: Scale, folder: Path) -> list[Figure]:
     """Measure and return the figures."""
-    return [*_mix(scale, folder), *_rate(scale, folder, endpoints=100), *_rate(scale, folder, endpoints=1)]
+    figures = [*_mix(scale, folder), *_rate(scale, folder, endpoints=100), *_rate(scale, folder, endpoints=1)]
+    with PostgresServer(folder, PEER_SETTINGS) as postgres:
+        url = postgres.url(postgres.create_database())
+        return [*figures, *_rate(scale, folder, endpoints=100, ledger_url=url)]
 
 
 def _mix(scale: Scale, folder: Path) -> list[Figure]:
@@ -90,9 +95,9 @@ def _mix(scale: Scale, folder: Path) -> list[Figure]:
     ]
 
 
-def _rate(scale: Scale, folder: Path, *, endpoints: int) -> list[Figure]:
+def _rate(scale: Scale, folder: Path, *, endpoints: int, ledger_url: str = "") -> list[Figure]:
     count = scale.webhook_rate_messages
-    with _receivers() as far, _house(folder) as house:
+    with _receivers() as far, _house(folder, ledger_url) as house:
         for number in range(endpoints):
             _endpoint(house, number, f"http://127.0.1.{number + 1}:{far.plain}/ok/{number}")
         for first in range(0, count, 500):
@@ -105,7 +110,8 @@ def _rate(scale: Scale, folder: Path, *, endpoints: int) -> list[Figure]:
         spent = psutil.Process().cpu_times()
     each_us = (spent.user + spent.system - cpu.user - cpu.system) / count * 1e6
     say(f"  rate: {count} to {endpoints} endpoints in {took_s:.1f} s, {each_us:.0f} us of CPU each")
-    name = f"deliveries to {endpoints} endpoint{'s' if endpoints > 1 else ''}"
+    where = "PostgreSQL" if ledger_url else "SQLite"
+    name = f"deliveries to {endpoints} endpoint{'s' if endpoints > 1 else ''}, {where}"
     return [Figure("webhooks", name, count / took_s, "/s", DELIVERIES_A_SECOND_MIN, at_least=True)]
 
 
@@ -132,10 +138,10 @@ def _until(far: Far, path: str, count: int) -> None:
 
 
 @contextmanager
-def _house(folder: Path) -> Iterator[House]:
+def _house(folder: Path, ledger_url: str = "") -> Iterator[House]:
     data = folder / "webhooks"
     shutil.rmtree(data, ignore_errors=True)
-    settings = Settings(data_dir=data, egress_allow=(ip_network("127.0.0.0/8"),))
+    settings = Settings(data_dir=data, ledger_url=ledger_url, egress_allow=(ip_network("127.0.0.0/8"),))
     with House.open(settings, SystemClock(), log=Silent()) as house:
         yield house
     shutil.rmtree(data)

@@ -103,7 +103,14 @@ _CLAIMED = deliveries.c.claim.is_not(None)
 Index("destinations_by_account", destinations.c.account_no, destinations.c.destination_no)
 Index("destinations_failing", destinations.c.failing_since_us)
 Index("messages_by_age", messages.c.created_us)
-Index("deliveries_due", deliveries.c.destination_no, deliveries.c.due_us, sqlite_where=_DUE, postgresql_where=_DUE)
+Index(
+    "deliveries_due",
+    deliveries.c.destination_no,
+    deliveries.c.due_us,
+    deliveries.c.delivery_no,
+    sqlite_where=_DUE,
+    postgresql_where=_DUE,
+)
 Index("deliveries_claimed", deliveries.c.destination_no, sqlite_where=_CLAIMED, postgresql_where=_CLAIMED)
 Index("deliveries_by_destination", deliveries.c.destination_no, deliveries.c.delivery_no)
 Index("deliveries_by_status", deliveries.c.destination_no, deliveries.c.status, deliveries.c.delivery_no)

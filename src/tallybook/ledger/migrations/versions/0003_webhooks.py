@@ -96,7 +96,11 @@ def upgrade() -> None:
     op.create_index("destinations_failing", "destinations", ["failing_since_us"])
     op.create_index("messages_by_age", "messages", ["created_us"])
     op.create_index(
-        "deliveries_due", "deliveries", ["destination_no", "due_us"], sqlite_where=due, postgresql_where=due
+        "deliveries_due",
+        "deliveries",
+        ["destination_no", "due_us", "delivery_no"],
+        sqlite_where=due,
+        postgresql_where=due,
     )
     op.create_index(
         "deliveries_claimed", "deliveries", ["destination_no"], sqlite_where=claimed, postgresql_where=claimed
