@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
-from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.key import BILLING_MANAGE, USAGE_READ
+from tallybook.core.usual import Batch
 from tallybook.house import House
 from tests.bench.ledgers import OPERATOR, opened
 from tests.bench.report import say
@@ -101,7 +101,7 @@ def _write(house: House, bodies: list[bytes]) -> int:
     waiting = deque([house.ingest.submit(house.ingest.prepare([], OPERATOR))])
     written = 0
     for body in bodies:
-        prepared = house.ingest.prepare(decode_events(body), OPERATOR, backfill=True)
+        prepared = house.ingest.prepare(Batch(body), OPERATOR, backfill=True)
         assert not prepared.errors, prepared.errors[:3]
         waiting.append(house.ingest.submit(prepared))
         if len(waiting) == IN_FLIGHT_MAX:

@@ -57,12 +57,12 @@ class Tally:
         """Count one event."""
         key = (account_id, reading.type_no, reading.dimensions)
         minute = time_us // MINUTE_US
-        row = self.rows.get(place := (key, minute))
+        row = self.rows.get((key, minute))
         if row is None:
             row = [1]
             for value in reading.values:
                 row += (0, 0) if value is None else (1, value)
-            self.rows[place] = row
+            self.rows[key, minute] = row
         else:
             row[0] += 1
             place = 1

@@ -162,11 +162,7 @@ def decode_events(body: bytes, *, lines: bool = False, events_max: int | None = 
 
 
 def refuse_too_many(events: Sized, events_max: int = EVENTS_MAX) -> None:
-    """Refuse a request of more than *events_max* events.
-
-    Raises:
-        TooLarge: If it is one.
-    """
+    """Refuse, as TooLarge, a request of more than *events_max* events."""
     if len(events) > events_max:
         raise TooLarge(f"a request holds at most {events_max} events, this one has {len(events)}")
 

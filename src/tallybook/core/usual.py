@@ -52,6 +52,7 @@ _NUL = b"\\u0000"
 _TEXTS = (Kind.TEXT, Kind.ENUM)
 
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_BYTES_MAX // 4)]
+_Account = Annotated[AccountId, msgspec.Meta(min_length=1, max_length=ID_BYTES_MAX // 4)]
 _Time = Annotated[str, msgspec.Meta(min_length=1, max_length=_TIME_CHARS_MAX)]
 Labels = list[tuple[str, str, str]]
 
@@ -69,7 +70,7 @@ class Sent(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True):
 
     id: _Short
     source: _Short | None = None
-    subject: _Short | None = None
+    subject: _Account | None = None
     time: _Time | None = None
     specversion: Literal["1.0"] | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Struct
@@ -142,14 +143,12 @@ class Usual:
     def read(self, index: int, sent: Sent, line: bytes, admission: Admission) -> tuple[Event, Any, Any] | None:
         """Return the event with its readings and labels; None if it must be read the longer way after all."""
         reads = self._reads[type(sent)]
-        account_id, own, source, given_us = sent.subject, admission.caller.account_id, sent.source, None
-        time_us = admission.now_us
+        account_id, source, time_us = sent.subject, sent.source, admission.now_us
+        own, given_us = admission.caller.account_id, None
         try:
             if sent.time is not None:
                 time_us = given_us = parse_event_time(sent.time, "/time")
-                if time_us > admission.now_us + FUTURE_US or (
-                    time_us < admission.now_us - PAST_US and not admission.backfill
-                ):
+                if not _is_in_window(time_us, admission):
                     return None
             if own is not None and account_id is not None and own != account_id:
                 return None
@@ -160,13 +159,16 @@ class Usual:
                 line = _fill_in(sent, source, account_id, time_us)
             payload = _encoder.encode((reads.type, given_us, sent.data))
             key_hi, key_lo, digest = identify(f"{account_id}\0{source}\0{sent.id}", payload)
-            event = Event(
-                index, AccountId(account_id), sent.id, reads.type, time_us, sent.data, line, key_hi, key_lo, digest
-            )
+            event = Event(index, account_id, sent.id, reads.type, time_us, sent.data, line, key_hi, key_lo, digest)
             readings = reads.readings(event, sent.data)
         except FieldInvalid:
             return None
         return event, readings, () if reads.labels is None else reads.labels(sent.data)
+
+
+def _is_in_window(time_us: int, admission: Admission) -> bool:
+    now_us = admission.now_us
+    return time_us <= now_us + FUTURE_US and (time_us >= now_us - PAST_US or admission.backfill)
 
 
 def plainly(line: bytes) -> object:
@@ -174,7 +176,7 @@ def plainly(line: bytes) -> object:
     return decode_json(line)
 
 
-def _fill_in(sent: Sent, source: str, account_id: str, time_us: int) -> bytes:
+def _fill_in(sent: Sent, source: str, account_id: AccountId, time_us: int) -> bytes:
     sent.source, sent.subject = source, account_id
     if sent.time is None:
         sent.time = instant_text(time_us)
