@@ -33,6 +33,7 @@ ACCOUNT_PLACES = (
     Place("apis", "APIs", "/apis", USAGE_READ, "apis"),
     Place("agents", "Agents", "/agents", USAGE_READ, "agent"),
     Place("cost", "Cost", "/cost", BILLING_MANAGE, "cost"),
+    Place("alerts", "Alerts", "/billing/alerts", BILLING_MANAGE, "bell"),
     Place("events", "Events", "/events", USAGE_READ, "events"),
     Place("webhooks", "Webhooks", "/webhooks", BILLING_MANAGE, "webhooks"),
     Place("keys", "Keys", "/keys", ADMIN, "keys"),

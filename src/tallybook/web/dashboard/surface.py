@@ -7,7 +7,9 @@ from tallybook.core.errors import NotFound
 from tallybook.web.dashboard import (
     accounts,
     agents,
+    alerts,
     apis,
+    channels,
     cost,
     deliveries,
     events,
@@ -33,6 +35,8 @@ PAGES = (
     *apis.PAGES,
     *agents.PAGES,
     *cost.PAGES,
+    *alerts.PAGES,
+    *channels.PAGES,
     *webhooks.PAGES,
     *deliveries.PAGES,
     *events.PAGES,
