@@ -183,3 +183,21 @@ def test_an_unknown_meter_is_not_found() -> None:
     with pytest.raises(NotFound, match="'nope'") as refused:
         load_catalogue(SMALL).meter("nope")
     assert "meter" == refused.value.parameter
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"rounding": {"first": 0, "next": 6}}, "/rounding/first"),
+        ({"rounding": {"first": 60}}, "/rounding/next"),
+        ({"rounding": {"first": 60, "next": 6, "last": 1}}, "/rounding/last"),
+        ({"rounding": 60}, "/rounding"),
+        ({"rounding": {"first": 60, "next": 6}, "aggregation": "max"}, "/rounding"),
+    ],
+)
+def test_only_a_sum_of_one_field_can_be_rounded(body: dict[str, object], pointer: str) -> None:
+    """By whole seconds, with a first and a next increment."""
+    told = {"event": "call", "aggregation": "sum", "field": "duration_s", **body}
+    with pytest.raises(FieldInvalid) as refused:
+        read_meter("m", told)
+    assert pointer == refused.value.pointer

@@ -8,8 +8,8 @@ from tallybook.core.catalogue import Catalogue, Kind, load_catalogue, read_meter
 from tallybook.core.errors import Conflict, FieldInvalid
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.key import Caller
-from tallybook.core.meter import Aggregation, Meter
-from tallybook.core.number import NANOS
+from tallybook.core.meter import Aggregation, Increments, Meter, plain_field
+from tallybook.core.number import NANOS, parse_nanos
 from tallybook.core.scheme import Generation, Scheme, State, make_scheme, shapes_needed
 from tallybook.core.shape import FLAG, Shape, TypeReader, meter_filters, readers, shape_of, type_in
 from tests.support.events import CATALOGUE, NOW_US, EventBody
@@ -237,3 +237,24 @@ def test_only_free_text_may_be_folded() -> None:
 def test_a_shape_covers_what_it_keeps(more: dict[str, tuple[str, ...]], covers: bool) -> None:
     """Part by part."""
     assert covers is shapes_needed(JOBS)["job"].covers(Shape("job", **more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "by_minutes", "by_six"),
+    [
+        ("0", 0, 0),
+        ("0.000000001", 60, 6),
+        ("6", 60, 6),
+        ("6.1", 60, 12),
+        ("60", 60, 60),
+        ("60.5", 120, 66),
+        ("121", 180, 126),
+    ],
+)
+def test_a_duration_is_rounded_up_by_its_increments(seconds: str, by_minutes: int, by_six: int) -> None:
+    """The first one whole, then step by step; nothing stays nothing."""
+    nanos = parse_nanos(seconds)
+    assert by_minutes * NANOS == Increments(60, 60).rounded(nanos)
+    assert by_six * NANOS == Increments(6, 6).rounded(nanos)
+    assert ("duration_s", Increments(60, 6)) == plain_field(Increments(60, 6).field("duration_s"))
+    assert ("duration_s", None) == plain_field("duration_s")

@@ -10,6 +10,7 @@ from tallybook.cli.accounts import accounts
 from tallybook.cli.demo import demo
 from tallybook.cli.get import get
 from tallybook.cli.import_ import import_
+from tallybook.cli.invoices import invoices
 from tallybook.cli.keys import keys
 from tallybook.cli.meters import meters
 from tallybook.cli.outcome import Exit, complain
@@ -54,6 +55,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(accounts, name="accounts")
 app.add_typer(meters, name="meters")
 app.add_typer(plans, name="plans")
+app.add_typer(invoices, name="invoices")
 app.command()(version)
 
 _ADVICE = {
