@@ -4,6 +4,7 @@ import json
 
 from sqlalchemy import text
 
+from tallybook.core.desk import Desk
 from tallybook.core.instant import DAY_US, MINUTE_US, instant_text, parse_instant
 from tallybook.flows.alerting import Alerting, Rechecks
 from tallybook.flows.foresee import Forecasts
@@ -320,3 +321,20 @@ def test_a_meter_that_keeps_the_greatest_value_is_watched(flows: Flows) -> None:
     for size in (50, 79, 10, 85, 90, 99):
         flows.write({"type": "job", "subject": "acme", "data": {"size": size}})
     assert [("usage.warning", 80), ("usage.critical", 95)] == said(gate)
+
+
+def test_a_limit_that_was_changed_in_the_same_transaction_counts_for_its_usage(flows: Flows) -> None:
+    """What was raised before the usage is written tells nothing by the old quantity."""
+    gate = put_account(flows, LIMIT)
+    flows.write(*[message() for _ in range(70)])
+    body = {name: value for name, value in LIMIT.items() if name != "name"}
+    raise_limit = flows.exceptions.put_limit(gate.account, "messages", {**body, "quantity": "1000"})
+    prepared = flows.ingest.prepare([{"id": f"x{n}", **message()} for n in range(20)], OPERATOR)
+
+    def action(desk: Desk) -> None:
+        raise_limit(desk)
+        desk.write(prepared.pending)
+
+    flows.ingest.act("acme", action).result()
+    assert [] == said(gate)
+    assert "90" == gate.used("messages")

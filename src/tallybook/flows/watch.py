@@ -5,6 +5,7 @@ when a threshold is crossed (see `core.alert`), nor for how it is noticed that o
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -160,7 +161,8 @@ class Watch:
         counted: list[tuple[Limit, int]] = []
         for subject, period_us in due:
             if subject in watched.budgets:
-                yield self._spent_of(desk.lane.snapshot, account, watched.budgets[subject], period_us, now_us)
+                with suppress(*_NOT_NOW):
+                    yield self._spent_of(desk.lane.snapshot, account, watched.budgets[subject], period_us, now_us)
             elif subject in watched.limits:
                 limit, _ = watched.limits[subject]
                 if limit.meter is None:

@@ -64,7 +64,9 @@ class LedgerAlerts:
         """Return accounts whose limits changed, or where something may have fallen by now."""
         fallen = select(alerts.c.account_no).where(alerts.c.recheck_us <= now_us).limit(limit)
         changed = select(watch_changes.c.account_no).where(watch_changes.c.open == 1).limit(limit)
-        wanted = union(select(fallen.subquery()), select(changed.subquery())).subquery()
+        begun = (watches.c.until_us > 0) & (watches.c.until_us <= now_us)
+        other = select(watches.c.account_no).where(begun).limit(limit)
+        wanted = union(*(select(one.subquery()) for one in (fallen, changed, other))).subquery()
         found = select(accounts.c.account_no, accounts.c.account_id).join(
             wanted, accounts.c.account_no == wanted.c.account_no
         )

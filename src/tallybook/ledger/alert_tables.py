@@ -94,9 +94,12 @@ channel_pauses = Table(
 )
 """When a channel with a minimum gap spoke last."""
 
+_CHANGES = watches.c.until_us > 0
+
 Index("alerts_by_account", alerts.c.account_no, alerts.c.alert_no)
 Index("alerts_by_id", alerts.c.alert_id)
 Index("alerts_recheck", alerts.c.recheck_us)
+Index("watches_until", watches.c.until_us, sqlite_where=_CHANGES, postgresql_where=_CHANGES)
 Index("watch_changes_open", watch_changes.c.open, watch_changes.c.change_no)
 Index("digest_items_due", digest_items.c.due_us)
 Index("digest_items_by_destination", digest_items.c.destination_id, digest_items.c.item_no)

@@ -69,8 +69,8 @@ class Committer:
         try:
             with self._ledger.writing(changed) as connection:
                 self._enter(connection, group)
-                verdicts = self._write(connection, group) if group.pending else []
                 beside = Touched()
+                verdicts = self._write(connection, group, beside) if group.pending else []
                 for errand in errands:
                     errand.run(self._desk(connection, group, beside))
                 self._look_at(connection, group, beside)
@@ -86,7 +86,7 @@ class Committer:
         self._keep_accounts()
         return verdicts
 
-    def _write(self, connection: Connection, group: Group) -> list[Verdict]:
+    def _write(self, connection: Connection, group: Group, beside: Touched) -> list[Verdict]:
         batch_no = self._next_batch(connection)
         numbers = self._resolve_accounts(connection, group)
         verdicts = self._claim(connection, group.pending, numbers, batch_no)
@@ -94,8 +94,9 @@ class Committer:
         if not accepted:
             return verdicts
         if self._watching is not None:
-            desk = self._desk(connection, group, Touched())
-            self._watching.prepare(connection, desk, {numbers[i] for i in _accounts_of(accepted)}, group)
+            desk = self._desk(connection, group, beside)
+            wanted = {numbers[account_id] for account_id in _accounts_of(accepted)}
+            self._watching.prepare(connection, desk, wanted, beside.limits, group=group)
         tally = Tally()
         for pending in accepted:
             for reading in pending.readings:
@@ -110,7 +111,7 @@ class Committer:
         if words:
             resources.apply(connection, words)
         if self._watching is not None:
-            desk = self._desk(connection, group, Touched())
+            desk = self._desk(connection, group, beside)
             self._watching.count(connection, desk, tally, accepted, group=group)
         self._keep_raw(connection, accepted, numbers, (batch_no, group.received_us))
         if folded:
@@ -149,7 +150,7 @@ class Committer:
 
     def _desk(self, connection: Connection, group: Group, touched: Touched) -> LaneDesk:
         def write(pending: Sequence[Pending]) -> list[Verdict]:
-            return self._write(connection, replace(group, pending=pending))
+            return self._write(connection, replace(group, pending=pending), touched)
 
         snapshot = Snapshot(connection, sqlite=self._ledger.is_sqlite)
         return LaneDesk(connection, snapshot, group.scheme, write, touched=touched, received_us=group.received_us)

@@ -5,7 +5,7 @@ never more than what is really left, and only where it reaches 0 is the account 
 (see `flows.watch`), nor for what is written then (see `alerts`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -88,11 +88,16 @@ class Watching:
         self._forget_all()
         self._known_change_no = None
 
-    def prepare(self, connection: Connection, desk: Desk, numbers: Iterable[int], group: Group) -> None:
-        """Make all these accounts known, and look at those whose limits changed, before their events count."""
-        now_us, wanted = group.received_us, set(numbers)
+    def prepare(
+        self, connection: Connection, desk: Desk, wanted: Collection[int], beside: Collection[int], *, group: Group
+    ) -> None:
+        """Make all *wanted* accounts known, and look at those whose limits changed, before their events count.
+
+        The limits of those *beside* were changed in this transaction.
+        """
+        now_us = group.received_us
         self._load(connection, desk, [no for no in wanted if no not in self._ids], group)
-        changed = self._stale & wanted if self._stale else set()
+        changed = {no for no in wanted if no in self._stale or no in beside}
         changed |= {
             no for no in wanted if (entry := self._entries[self._ids[no]]) and 0 < entry.watched.until_us <= now_us
         }

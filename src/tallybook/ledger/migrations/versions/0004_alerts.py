@@ -90,6 +90,8 @@ def upgrade() -> None:
     op.create_index("alerts_by_account", "alerts", ["account_no", "alert_no"])
     op.create_index("alerts_by_id", "alerts", ["alert_id"])
     op.create_index("alerts_recheck", "alerts", ["recheck_us"])
+    changes = sa.text("until_us > 0")
+    op.create_index("watches_until", "watches", ["until_us"], sqlite_where=changes, postgresql_where=changes)
     op.create_index("watch_changes_open", "watch_changes", ["open", "change_no"])
     op.create_index("digest_items_due", "digest_items", ["due_us"])
     op.create_index("digest_items_by_destination", "digest_items", ["destination_id", "item_no"])
