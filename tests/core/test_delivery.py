@@ -22,7 +22,7 @@ from tallybook.core.instant import DAY_US
 from tallybook.core.message import Message
 
 NOW_US = 1_773_576_000_000_000
-DESTINATION = Destination("whe_1", None, "webhook", "https://example.com/", ("*",))
+DESTINATION = Destination("hook_1", None, "webhook", "https://example.com/", ("*",))
 CLAIMED = Claimed(1, "dlv_1", DESTINATION, Message("msg_1", "a.b", None, b"{}", NOW_US), 0, NOW_US, NOW_US)
 FAILED = Attempted(Outcome.FAILED, 0, "timeout")
 

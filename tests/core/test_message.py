@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tallybook.core.errors import FieldInvalid
-from tallybook.core.message import PATTERNS_MAX, Message, check_patterns, wants
+from tallybook.core.message import OWN_TYPES, PATTERNS_MAX, Message, check_patterns, wants
 from tallybook.core.message_types import MESSAGE_TYPES
 
 KNOWN = ("usage.warning", "usage.critical", "usages.none", "lease.terminated")
@@ -75,11 +75,12 @@ def test_a_filter_given_twice_counts_once():
 
 def test_the_registry_names_each_type_once():
     """
-    And each example is one of its type.
+    And each example is one of its type; each of our own says whom it is about.
     """
     names = [each.name for each in MESSAGE_TYPES]
     assert len(names) == len(set(names))
     for each in MESSAGE_TYPES:
         assert isinstance(each.example, each.data)
         assert each.example == msgspec.json.decode(msgspec.json.encode(each.example), type=each.data)
+    for each in OWN_TYPES:
         assert "account" in json.loads(msgspec.json.encode(each.example))

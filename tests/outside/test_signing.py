@@ -39,7 +39,7 @@ def send(path, *secrets, clock=None, host="127.0.0.1", message=MESSAGE, receiver
         client = GuardedClient(Egress([ip_network("127.0.0.0/8")]), SystemResolver(), timeout_s=5)
         sender = WebhookSender(client, clock or SystemClock())
         try:
-            destination = Destination("whe_1", None, "webhook", url, ("*",), secrets=secrets)
+            destination = Destination("hook_1", None, "webhook", url, ("*",), secrets=secrets)
             return await sender.send(destination, message)
         finally:
             await sender.close()

@@ -46,7 +46,7 @@ def webhooks(
 def endpoint(open_webhooks: Webhooks, url: str) -> Destination:
     """Make an operator's endpoint."""
     made = Destination(
-        new_id("whe"),
+        new_id("hook"),
         None,
         "webhook",
         url,

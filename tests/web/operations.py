@@ -25,7 +25,7 @@ PATH_VALUES = {
     "add_on_id": "add_0",
     "invoice_number": "INV-000001",
     "delivery_id": "dlv_0",
-    "endpoint_id": "whe_0",
+    "endpoint_id": "hook_0",
     "key_id": "key_none",
     "lease_id": "lse_0",
     "reservation_id": "rsv_0",

@@ -172,14 +172,14 @@ OWN_TYPES = (
         "A webhook endpoint or another destination was disabled; told to the operator.",
         EndpointDisabled,
         EndpointDisabled(
-            "whe_5f0c61", "acme", "webhook", "https://example.com/hook", "failing", "2026-03-20T12:00:00Z"
+            "hook_5f0c61", "acme", "webhook", "https://example.com/hook", "failing", "2026-03-20T12:00:00Z"
         ),
     ),
     MessageType(
         ENDPOINT_TEST,
         "Sent when somebody asks for a test, and to that endpoint only, whatever its filter.",
         EndpointTest,
-        EndpointTest("whe_5f0c61", "acme"),
+        EndpointTest("hook_5f0c61", "acme"),
     ),
 )
 """What is told whatever else is built; `alert` has its own."""

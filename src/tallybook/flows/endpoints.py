@@ -109,7 +109,7 @@ class Endpoints:
             raise FieldInvalid(f"must be one of {', '.join(self._forms.schemes)}", pointer="/signature")
         value = self._forms.make(scheme)
         destination = Destination(
-            destination_id=new_id("whe"),
+            destination_id=new_id("hook"),
             account_id=account_id,
             kind=KIND,
             address=new.url,

@@ -278,7 +278,7 @@ def test_what_is_not_yours_looks_like_what_does_not_exist(desk, receivers, owner
     delivery = only(desk, endpoint, key)
     before = desk.get(f"/v1/webhook-endpoints/{endpoint['id']}", key).json()
     ids = endpoint["id"], delivery["id"]
-    absent = f"whe_{'0' * 24}", f"dlv_{'0' * 24}"
+    absent = f"hook_{'0' * 24}", f"dlv_{'0' * 24}"
     for real, made_up in zip(paths(*ids), paths(*absent), strict=True):
         foreign, nothing = (
             desk.ask(method, path, desk.keys[MINE], **({} if body is None else {"json": body}))

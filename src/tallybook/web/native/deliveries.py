@@ -202,7 +202,7 @@ _UNKNOWN = NotFound("there is no such webhook endpoint")
 _DISABLED = Conflict("the endpoint is disabled; enable it first")
 _SHOWN: dict[str, Any] = {
     "id": "dlv_5f0c61",
-    "endpoint": "whe_5f0c61",
+    "endpoint": "hook_5f0c61",
     "message_id": "msg_5f0c61",
     "type": "lease.terminated",
     "status": "delivered",

@@ -146,7 +146,7 @@ def _instant(instant_us: int | None) -> str | None:
 
 
 EXAMPLE_FIELDS: dict[str, Any] = {
-    "id": "whe_5f0c61",
+    "id": "hook_5f0c61",
     "account": "acme",
     "url": "https://example.com/hooks/usage",
     "events": ["usage.*", "lease.terminated"],
