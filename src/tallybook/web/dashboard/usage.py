@@ -10,14 +10,8 @@ from tallybook.core.key import BILLING_MANAGE
 from tallybook.core.window import month_of
 from tallybook.web.dashboard.page import Page, Visit
 from tallybook.web.dashboard.render import PREFIX
-from tallybook.web.dialects.anyreach import (
-    RANGE_DAYS_MAX,
-    SummaryQuery,
-    read_span,
-    read_summary,
-    write_summary,
-)
 from tallybook.web.endpoint import Reply
+from tallybook.web.summary import RANGE_DAYS_MAX, SummaryQuery, read_span, read_summary, write_summary
 
 
 class RangeQuery(msgspec.Struct, frozen=True):
