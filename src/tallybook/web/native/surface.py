@@ -4,8 +4,8 @@ from tallybook.core.message_types import MESSAGE_TYPES
 from tallybook.web.endpoint import Surface
 from tallybook.web.native import (
     accounts,
-    backtest,
     alerts,
+    backtest,
     billing,
     channels,
     checks,
