@@ -37,6 +37,7 @@ CORE_ORDER = (
     "cover",
     "period",
     "key",
+    "vitals",
     "session",
     "event",
     "aggregate",

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tallybook.core.clock import Clock
 from tallybook.core.errors import TallybookError
+from tallybook.core.vitals import Swept
 
 SWEEP_EVERY_S = 0.5
 STEPS_MAX = 100
@@ -25,10 +27,12 @@ class Job:
 
 
 class Sweeper:
-    """Runs the jobs until it is closed."""
+    """Runs the jobs until it is closed; with a *clock* it can tell when each of them was last run."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], clock: Clock | None = None) -> None:
         self._jobs = jobs
+        self._clock = clock
+        self._swept: dict[str, Swept] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -38,12 +42,20 @@ class Sweeper:
         Raises:
             Unavailable: If the store cannot be written; a later sweep goes on.
         """
-        return {job.name: self._exhaust(job) for job in self._jobs}
+        done = {job.name: self._exhaust(job) for job in self._jobs}
+        for job in self._jobs:
+            self._note(job, done[job.name])
+        return done
 
     def start(self) -> None:
         """Sweep every half second until `close`."""
         self._thread = threading.Thread(target=self._watch, name="tallybook-sweeper", daemon=True)
         self._thread.start()
+
+    def swept(self) -> list[Swept]:
+        """Return the last run of each job that has been run, in their order."""
+        known = dict(self._swept)
+        return [known[job.name] for job in self._jobs if job.name in known]
 
     def close(self) -> None:
         """Stop after the step at hand."""
@@ -70,6 +82,11 @@ class Sweeper:
 
     def _try(self, job: Job) -> None:
         try:
-            self._exhaust(job)
+            self._note(job, self._exhaust(job))
         except TallybookError:
+            self._note(job, 0, failed=True)
             self._stop.wait(SWEEP_EVERY_S)  # the store is full or away; the next sweep tries again
+
+    def _note(self, job: Job, did: int, *, failed: bool = False) -> None:
+        if self._clock is not None:
+            self._swept[job.name] = Swept(job.name, self._clock.now_us(), did, failed)

@@ -12,7 +12,6 @@ from typing import Self
 
 from tallybook.core.clock import Clock, FrozenClock
 from tallybook.core.errors import StartRefused, Unavailable
-from tallybook.core.intake import Receipt
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.backtest import Backtests
@@ -32,13 +31,14 @@ from tallybook.house.alerts import Alerts
 from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
 from tallybook.house.start import check_hosts, clock_of, lock_directory, own_text, packaged_text
+from tallybook.house.vitals import Health
 from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.accounts import LedgerAccounts
 from tallybook.ledger.arrears import LedgerArrears
 from tallybook.ledger.commit import Committer
 from tallybook.ledger.fills import Fills
 from tallybook.ledger.holds import LedgerHolds
-from tallybook.ledger.info import check_reachable, shared_secret, size_bytes
+from tallybook.ledger.info import check_reachable, shared_secret
 from tallybook.ledger.keys import LedgerKeys
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger, sqlite_url
@@ -110,6 +110,7 @@ class House:
         settings = self.settings
         self.observer = Observer(log)
         self.ledger = self._open_ledger()
+        self.health = Health(self.ledger, self.clock, self.observer)
         plans = self._open_books()
         own_limits = LedgerOwnLimits(self.ledger)
         self.accounts = Accounts(
@@ -219,7 +220,8 @@ class House:
                 *self._invoice_jobs,
                 *self.webhooks.jobs,
                 *self.alerts.jobs(self.ingest),
-            ]
+            ],
+            self.clock,
         )
         self._closing.callback(self.sweeper.close)
 
@@ -236,7 +238,7 @@ class House:
         self.observer.gauge(
             "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
         )
-        self.observer.gauge("tallybook_ledger_bytes", "Size of the ledger.", self._ledger_bytes)
+        self.observer.gauge("tallybook_ledger_bytes", "Size of the ledger.", self.health.ledger_bytes)
         web = WebSettings(
             body_bytes_max=settings.body_bytes_max,
             handler_threads_max=settings.handler_threads_max,
@@ -273,7 +275,8 @@ class House:
             metering=self.metering,
             cursor_secret=shared_secret(self.ledger, "cursor_secret"),
             not_ready=self.not_ready,
-            receipt_seen=self._receipt_seen,
+            receipt_seen=self.health.receipt_seen,
+            vitals=self.health.reader(self.ingest, self.webhooks, self.sweeper, self.not_ready),
         )
 
     def serve(self) -> None:
@@ -326,18 +329,8 @@ class House:
         self.draining = True
         self.webhooks.deliverer.stop()
 
-    def _receipt_seen(self, receipt: Receipt) -> None:
-        for outcome in ("accepted", "duplicate", "conflict", "rejected"):
-            self.observer.count_events(outcome, getattr(receipt, outcome))
-
     def _commit_seen(self, seen: CommitSeen) -> None:
         self.observer.commit(seen.took_s, seen.events)
-
-    def _ledger_bytes(self) -> int:
-        try:
-            return size_bytes(self.ledger)
-        except Unavailable:
-            return 0
 
 
 def _limited(surface: Surface, settings: Settings) -> Surface:

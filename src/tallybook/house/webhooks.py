@@ -10,6 +10,7 @@ from tallybook.core.delivery import Sender
 from tallybook.core.egress import Egress
 from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.core.message_types import MESSAGE_TYPES
+from tallybook.core.vitals import Backlog
 from tallybook.flows.channels import Channels
 from tallybook.flows.deliver import AttemptSeen, Deliverer
 from tallybook.flows.endpoints import Endpoints, SecretForms
@@ -90,6 +91,10 @@ class Webhooks:
         except Unavailable as error:
             raise StartRefused(f"{error.message}; see the settings secrets_key and secrets_key_file") from None
         self.deliverer.start()
+
+    def backlog(self) -> Backlog:
+        """Return what waits to be delivered."""
+        return self._queue.backlog(self._clock.now_us())
 
     def close(self) -> None:
         """Let attempts end, and stop."""

@@ -16,6 +16,7 @@ from tallybook.core.delivery import FAILING_DAYS_MAX, Claimed, Destination, Outc
 from tallybook.core.ids import AccountId, new_id
 from tallybook.core.instant import DAY_US
 from tallybook.core.message import Message, wants
+from tallybook.core.vitals import Backlog
 from tallybook.ledger.destinations import JOINED, disable_row, from_row, give_up, read_secrets
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import outbox
@@ -64,6 +65,11 @@ _WORKING = Hot(
 )
 _AGE = Hot("SELECT min(created_us) FROM (SELECT created_us FROM outbox ORDER BY message_no LIMIT 1) first")
 _DISABLED = Hot("SELECT count(*) FROM destinations WHERE state = 'disabled'")
+WAITING_COUNTED_MAX = 10_000
+_WAITING = Hot(
+    "SELECT count(*), min(due_us) FROM"
+    f" (SELECT due_us FROM deliveries WHERE due_us IS NOT NULL LIMIT {WAITING_COUNTED_MAX}) waiting"
+)
 _ANY = Hot("SELECT message_no FROM outbox ORDER BY message_no LIMIT 1")
 _encode = msgspec.json.Encoder().encode
 
@@ -188,6 +194,19 @@ class LedgerDeliveries:
         with self._ledger.reading() as connection:
             first_us = _AGE.scalar(connection, {})
         return 0 if first_us is None else max(0, now_us - first_us)
+
+    def backlog(self, now_us: int) -> Backlog:
+        """Return what waits to be delivered."""
+        with self._ledger.reading() as connection:
+            first_us = _AGE.scalar(connection, {})
+            row = _WAITING.first(connection, {})
+            waiting, due_us = (0, None) if row is None else row
+            return Backlog(
+                outbox_age_us=0 if first_us is None else max(0, now_us - first_us),
+                waiting=int(waiting),
+                lag_us=0 if due_us is None else max(0, now_us - due_us),
+                disabled=int(_DISABLED.scalar(connection, {})),
+            )
 
     def disabled(self) -> int:
         """Return how many destinations are disabled."""

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from tallybook.core.clock import Clock
 from tallybook.core.intake import Receipt
+from tallybook.core.vitals import Vitals
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.alerting import Alerting
@@ -51,6 +52,7 @@ class Rooms:
         cursor_secret: Seals the cursors of lists; the same on every server of a ledger.
         not_ready: Returns why no traffic should come just now, in words for an operator; empty when all is well.
         receipt_seen: Told of each answered request of events, for metrics.
+        vitals: Tells how this server is.
     """
 
     clock: Clock
@@ -77,6 +79,7 @@ class Rooms:
     cursor_secret: bytes
     not_ready: Callable[[], Sequence[str]] = _always_ready
     receipt_seen: Callable[[Receipt], None] = _ignore
+    vitals: Callable[[], Vitals] = Vitals
 
 
 @dataclass(frozen=True, slots=True)

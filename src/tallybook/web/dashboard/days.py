@@ -93,7 +93,7 @@ class Days:
             for title, first, last in (
                 ("Today", self.today, self.today),
                 ("7 days", self.today - timedelta(days=6), self.today),
-                ("30 days", self.today - timedelta(days=29), self.today),
+                ("30 days", self.today - timedelta(days=29), self.today),  # days: thirty are meant
                 ("Month to date", month, self.today),
                 ("Last month", before.replace(day=1), before),
                 ("12 months", year, self.today),
