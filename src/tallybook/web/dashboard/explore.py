@@ -146,7 +146,7 @@ def get_explore(visit: Visit) -> Reply:
         granularities=GRANULARITIES,
         tops=TOPS,
         zones=[*dict.fromkeys((asked.tz, visit.account.timezone, *ZONES))],
-        spec=_spec(sheet),
+        spec=_spec(sheet, visit.now_us),
         starts=[_wall(window.start_us, asked) for window in sheet.windows],
         times=_TIMES.get(asked.granularity, "day"),
         csv=f"{visit.here}/explore.csv?{_query(asked)}",
@@ -170,7 +170,7 @@ def _choices(visit: Visit, asked: Asked) -> list[Choice]:
     return choices
 
 
-def _spec(sheet: Sheet) -> dict[str, object]:
+def _spec(sheet: Sheet, now_us: int) -> dict[str, object]:
     asked = sheet.asked
     stacked = asked.group_by is not None and sheet.is_added_up
     series: list[dict[str, object]] = [
@@ -187,6 +187,7 @@ def _spec(sheet: Sheet) -> dict[str, object]:
         "times": _TIMES.get(asked.granularity, "day"),
         "unit": asked.meter.unit,
         "stacked": stacked,
+        "partial": bool(sheet.windows) and sheet.windows[-1].end_us > now_us,
         "series": series,
     }
 

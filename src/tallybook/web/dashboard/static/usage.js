@@ -70,7 +70,9 @@ async function fill(summary) {
   const { daily } = summary;
   for (const [card, field] of [["voice_minutes", "voice_minutes"], ["chat_minutes", "chat_minutes"], ["total_calls", "calls"], ["workflow_runs_total", "workflow_runs"]])
     spark(main.querySelector(`[data-spark="${card}"]`), daily.map((point) => point[field]));
-  document.getElementById("nothing").hidden = summary.total_calls + summary.workflow_runs_total > 0;
+  const nothing = summary.total_calls + summary.workflow_runs_total === 0;
+  document.getElementById("nothing").hidden = !nothing;
+  for (const name of ["charts", "days-table"]) document.getElementById(name).hidden = nothing;
   main.querySelector('[data-chart-card="workflow_runs-chart"]').hidden = summary.workflow_runs_total === 0;
   table(daily);
   await charts(daily, summary.workflow_runs_total > 0);
