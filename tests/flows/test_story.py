@@ -2,7 +2,7 @@
 
 import pytest
 
-from tallybook.core.event import Admission, read_event
+from tallybook.core.event import Admission, Outcome, read_event
 from tallybook.core.instant import DAY_US
 from tallybook.core.key import SCOPES, Caller
 from tallybook.core.story import NOTES_KEPT_DAYS, Wanted, identity_of
@@ -134,3 +134,16 @@ def test_notes_are_forgotten(flows, stories):
 
     assert 1 == stories.forget(flows.clock.now_us() + (NOTES_KEPT_DAYS + 1) * DAY_US)  # days: a bound on age
     assert [] == stories.notes(flows.accounts.get("acme"))
+
+
+def test_the_latest_notes_of_all_accounts_are_told_by_outcome(flows, stories):
+    """
+    Newest first, whosever they are.
+    """
+    send(flows, stories, call("a", "acme"), call("b", "other"))
+    send(flows, stories, call("a", "acme"), call("b", "other", duration_s=5))
+    stories.step()
+
+    told = stories.latest([Outcome.CONFLICT, Outcome.REJECTED])
+    assert [("other", "b", Outcome.CONFLICT)] == [(one.account_id, one.event_id, one.outcome) for one in told]
+    assert ["b", "a"] == [one.event_id for one in stories.latest(list(Outcome))]

@@ -108,6 +108,16 @@ def test_pages_follow_the_bytes_of_the_ids_and_miss_nothing(ledger: Ledger) -> N
     assert sorted(names, key=str.encode) == seen
 
 
+def test_accounts_are_found_by_a_part_of_their_id_or_name(ledger: Ledger) -> None:
+    """In any case; what stands for anything in patterns stands for itself."""
+    store = LedgerAccounts(ledger)
+    for account_id, name in (("acme", "Acme Ltd"), ("b_1", "Bright % Co"), ("zoo", None)):
+        store.put(AccountChange(AccountId(account_id), name=name), NOW_US)
+    found = {part: [one.id for one in store.search(part, 10, NOW_US)] for part in ("ACM", "ltd", "_", "%", "o", "!")}
+    assert {"ACM": ["acme"], "ltd": ["acme"], "_": ["b_1"], "%": ["b_1"], "o": ["b_1", "zoo"], "!": []} == found
+    assert ["b_1"] == [one.id for one in store.search("o", 1, NOW_US)]
+
+
 def test_a_put_changes_only_what_it_names(ledger: Ledger) -> None:
     """What is left out stays."""
     store = LedgerAccounts(ledger)

@@ -260,6 +260,10 @@ class AccountStore(Protocol):
         """Return up to *limit* accounts whose id comes after *after*."""
         ...
 
+    def search(self, part: str, limit: int, at_us: int) -> list[Account]:
+        """Return up to *limit* accounts that have *part* in their id or name."""
+        ...
+
     def put(self, change: AccountChange, now_us: int) -> Account:
         """Create or change an account in one transaction; raises Conflict beyond the bound on subscriptions."""
         ...

@@ -51,6 +51,10 @@ class StoryStore(Protocol):
         """Return the latest notes, newest first."""
         ...
 
+    def latest_notes(self, outcomes: Sequence[Outcome]) -> list[EventNote]:
+        """Return the latest notes of all accounts with one of these outcomes, newest first."""
+        ...
+
     def put_notes(self, notes: Sequence[EventNote]) -> None:
         """Keep notes."""
         ...
@@ -96,6 +100,10 @@ class Stories:
     def notes(self, account: Account) -> list[EventNote]:
         """Return the latest events of the account that did not count, newest first."""
         return self._store.notes(account.no)
+
+    def latest(self, outcomes: Sequence[Outcome]) -> list[EventNote]:
+        """Return the latest events of all accounts that had one of *outcomes*, newest first."""
+        return self._store.latest_notes(outcomes)
 
     def tell(self, account: Account, source: str, event_id: str) -> Story:
         """Return all that is known of one event."""

@@ -259,6 +259,12 @@ class Accounts:
         """Return up to *limit* accounts, by the bytes of their ids, beginning after *after*."""
         return self._accounts.page(after, min(limit, PAGE_MAX), self._clock.now_us())
 
+    def search(self, part: str, limit: int = PAGE_MAX) -> Sequence[Account]:
+        """Return up to *limit* accounts with *part* in their id or name, in any case, by the bytes of their ids."""
+        if "\x00" in part:
+            return ()
+        return self._accounts.search(part, min(limit, PAGE_MAX), self._clock.now_us())
+
 
 def _nothing(plan: Plan) -> None:
     """Let a plan be as it is."""

@@ -76,6 +76,11 @@ _SUBSCRIPTIONS = Hot(
     "SELECT starts_us, plan_name, plan_version FROM subscriptions WHERE account_no = :account_no ORDER BY starts_us"
 )
 _LIST = Hot(f"{_READ} WHERE a.account_id > :after ORDER BY a.account_id LIMIT :limit")
+_SEARCH = Hot(
+    f"{_READ} WHERE lower(a.account_id) LIKE lower(:pattern) ESCAPE '!'"
+    " OR lower(a.name) LIKE lower(:pattern) ESCAPE '!' ORDER BY a.account_id LIMIT :limit"
+)
+_WILD = str.maketrans({"!": "!!", "%": "!%", "_": "!_"})
 
 
 def resolve(connection: Connection, ids: Collection[AccountId], now_us: int, *, create: bool) -> dict[AccountId, int]:
@@ -123,6 +128,13 @@ class LedgerAccounts:
         values = {"after": after, "limit": limit, "at_us": at_us, "default_plan": DEFAULT_PLAN}
         with self._ledger.reading() as connection:
             return [_from_row(row) for row in _LIST.rows(connection, values)]
+
+    def search(self, part: str, limit: int, at_us: int) -> list[Account]:
+        """Return up to *limit* accounts that have *part* in their id or name, by the bytes of their ids."""
+        pattern = f"%{part.translate(_WILD)}%"
+        values = {"pattern": pattern, "limit": limit, "at_us": at_us, "default_plan": DEFAULT_PLAN}
+        with self._ledger.reading() as connection:
+            return [_from_row(row) for row in _SEARCH.rows(connection, values)]
 
     def put(self, change: AccountChange, now_us: int) -> Account:
         """Create the account or change what *change* names, in one transaction; return it as it is now."""

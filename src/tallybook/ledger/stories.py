@@ -25,6 +25,8 @@ BATCHES_MAX = 60
 """Most batches that one search looks into; the next goes on from there."""
 DECODED_BYTES_MAX = 64 * 1024 * 1024
 NOTES_SHOWN_MAX = 50
+NOTES_SEARCHED_MAX = 5_000
+"""How many of the latest notes of all accounts are looked through for those of an outcome."""
 ROWS_MAX = 500
 
 
@@ -86,6 +88,19 @@ class LedgerStories:
         )
         if event_id:
             wanted = wanted.where(event_notes.c.event_id == event_id)
+        with self._ledger.reading() as connection:
+            return [_note(row) for row in connection.execute(wanted)]
+
+    def latest_notes(self, outcomes: Sequence[Outcome]) -> list[EventNote]:
+        """Return the latest notes of all accounts with one of these outcomes, newest first, among the latest of all."""
+        latest = select(event_notes).order_by(event_notes.c.note_no.desc()).limit(NOTES_SEARCHED_MAX).subquery()
+        wanted = (
+            select(latest, accounts.c.account_id)
+            .join(accounts, accounts.c.account_no == latest.c.account_no)
+            .where(latest.c.outcome.in_([outcome.value for outcome in outcomes]))
+            .order_by(latest.c.note_no.desc())
+            .limit(NOTES_SHOWN_MAX)
+        )
         with self._ledger.reading() as connection:
             return [_note(row) for row in connection.execute(wanted)]
 
