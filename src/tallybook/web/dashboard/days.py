@@ -107,7 +107,7 @@ def read_days(visit: Visit, query: DaysQuery, default: Span | None = None) -> Da
     Raises:
         RangeInvalid, RangeTooLarge: If they are none, or too many.
     """
-    tz = visit.account.timezone
+    tz = "UTC" if visit.found is None else visit.found.timezone
     calendar = zone(tz)
     today = local_day(visit.now_us, calendar)
     usual = (today.replace(day=1), today)

@@ -40,6 +40,8 @@ ACCOUNT_PLACES = (
 )
 OPERATOR_PLACES = (
     Place("accounts", "Accounts", "/accounts", USAGE_READ, "accounts"),
+    Place("overview", "Overview", "/overview", ADMIN, "pulse"),
+    Place("plans", "Plans", "/plans", USAGE_READ, "plans"),
     Place("webhooks", "Webhooks", "/webhooks", ADMIN, "webhooks"),
 )
 

@@ -5,7 +5,6 @@ from urllib.parse import quote
 
 from tallybook.core.errors import NotFound
 from tallybook.web.dashboard import (
-    accounts,
     agents,
     alerts,
     apis,
@@ -16,6 +15,8 @@ from tallybook.web.dashboard import (
     explore,
     keys,
     limits,
+    operator,
+    operator_accounts,
     usage,
     webhooks,
 )
@@ -29,7 +30,8 @@ from tallybook.web.endpoint import Ask, Endpoint, RawBody, Refusal, Reply, Surfa
 from tallybook.web.problem import refuse_as_problem
 
 PAGES = (
-    *accounts.PAGES,
+    *operator_accounts.PAGES,
+    *operator.PAGES,
     *usage.PAGES,
     *limits.PAGES,
     *apis.PAGES,
