@@ -25,7 +25,7 @@ _HARD_S = HARD_US // 1_000_000
 _GONE_S = 0
 
 
-class CrossSite(Forbidden):
+class OtherSite(Forbidden):
     """Another site asked, or a program that does not say where it comes from."""
 
     code = "cross-site"
@@ -66,13 +66,13 @@ def refuse_other_sites(headers: Headers) -> None:
     A browser says so by Sec-Fetch-Site, which no script can forge; one that does not know it says Origin.
 
     Raises:
-        CrossSite: Also where neither is there.
+        OtherSite: Also where neither is there.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
         if site == "same-origin":
             return
-        raise CrossSite("this can only be done from the dashboard's own pages")
+        raise OtherSite("this can only be done from the dashboard's own pages")
     origin = headers.get("origin")
     if origin is None or urlsplit(origin).netloc.lower() != headers.get("host", "").strip().lower():
-        raise CrossSite("this can only be done from the dashboard's own pages")
+        raise OtherSite("this can only be done from the dashboard's own pages")
