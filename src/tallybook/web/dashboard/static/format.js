@@ -59,8 +59,10 @@ export function away(date, now = Date.now()) {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
-/** Write every number and time below *root* the reader's way. */
+/** Write every number and time below *root* the reader's way; how far away a time is goes by the server's clock. */
 export function localise(root) {
+  const told = (root.id === "main" ? root : root.querySelector("#main"))?.dataset.now;
+  const now = told ? Date.parse(told) : Date.now();
   for (const node of root.querySelectorAll("data.n")) node.textContent = number(node.value || node.getAttribute("value"));
   for (const node of root.querySelectorAll("data.money")) node.textContent = money(node.dataset.shown, node.dataset.currency);
   for (const node of root.querySelectorAll("time[datetime]")) {
@@ -72,7 +74,7 @@ export function localise(root) {
       node.textContent = wall(style === "day" ? text.slice(0, 10) : text, style);
       continue;
     }
-    node.textContent = style === "away" ? away(date) : instants.format(date);
+    node.textContent = style === "away" ? away(date, now) : instants.format(date);
     node.title = exactly.format(date);
   }
 }
