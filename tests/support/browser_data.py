@@ -16,6 +16,9 @@ def fill(site: Site) -> None:
     """Create the accounts and count their events."""
     site.account(BUSY, name="Café Lumière", plan="anyreach-standard")
     site.account(QUIET, name="Quiet Ltd")
+    site.ask("POST", "/v1/webhook-endpoints", json={"account": BUSY, "url": "https://example.com/h", "events": ["*"]})
+    site.ask("POST", "/v1/channels", json={"account": BUSY, "kind": "email", "address": "ops@example.com"})
+    site.ask("PUT", f"/v1/accounts/{BUSY}/budgets/monthly", json={"amount": "1"})
     events = [*_things(), *_days()]
     for start in range(0, len(events), 5_000):
         site.send(*events[start : start + 5_000])
@@ -57,6 +60,14 @@ def _days() -> Iterator[dict[str, object]]:
                 "agent_name": f"Agent {at % 2 + 1}",
             }
             yield _event(f"message-{number}-{at}", "message", time, message)
+            request: dict[str, object] = {
+                "api_id": f"api_{at % 2 + 1}",
+                "api_name": f"API {at % 2 + 1}",
+                "endpoint": f"/things/{at % 3}",
+                "status": 500 if at == 3 else 200,
+                "latency_ms": 20 + number + 10 * at,
+            }
+            yield _event(f"request-{number}-{at}", "api.request", time, request)
 
 
 def _event(event_id: str, kind: str, time: datetime, data: Mapping[str, object]) -> dict[str, object]:

@@ -11,10 +11,13 @@ import msgspec
 from tallybook.core.event import Outcome
 from tallybook.core.instant import MINUTE_US, instant_text
 from tallybook.core.key import ADMIN, USAGE_READ
+from tallybook.core.limit import Limit, LimitKind
+from tallybook.core.meter import Meter
 from tallybook.core.number import ratio
 from tallybook.core.price import Price
 from tallybook.core.vitals import Minute, Vitals
 from tallybook.web.dashboard.page import Page, Visit
+from tallybook.web.dashboard.words import SECONDS, Unit, unit_of
 from tallybook.web.endpoint import Reply
 
 SECONDS_A_MINUTE = 60
@@ -130,9 +133,17 @@ def get_plans(visit: Visit) -> Reply:
     return visit.html(
         "operator_plans.html",
         plans=plans,
-        units={name: meter.unit for name, meter in meters.items()},
+        unit_of=lambda limit: _unit(limit, meters),
         price_words=_price_words,
     )
+
+
+def _unit(limit: Limit, meters: Mapping[str, Meter]) -> Unit:
+    """Return the unit that a limit's quantity is shown in."""
+    if limit.kind is LimitKind.DURATION:
+        return unit_of(SECONDS)
+    meter = meters.get(limit.meter or "")
+    return Unit("") if meter is None else unit_of(meter.unit)
 
 
 def _price_words(price: Price) -> str:
