@@ -26,6 +26,10 @@ def nasty(tmp_path_factory):
             {"id": name, "type": "call", "subject": "acme", "source": name, "data": {"channel": name}} for name in SHORT
         ]
         site.ask("POST", "/v1/events", json=refused)
+        for name in SHORT:
+            told = {"account": "acme", "description": name}
+            site.ask("POST", "/v1/webhook-endpoints", json={**told, "url": "https://example.com/h"})
+            site.ask("POST", "/v1/channels", json={**told, "kind": "email", "address": "ops@example.com"})
         site.house.sweeper.run()
         yield site
 
@@ -78,6 +82,12 @@ PAGES = (
     "/accounts/acme/keys",
     "/accounts/acme/apis",
     "/accounts/acme/agents",
+    f"/accounts/acme/apis/one?api={quote(SHORT[0], safe='')}",
+    "/accounts/acme/cost",
+    "/accounts/acme/billing/alerts",
+    "/accounts/acme/webhooks",
+    "/accounts?meter=messages",
+    "/overview",
 )
 
 
