@@ -21,6 +21,7 @@ from tallybook.web.dashboard.words import SECONDS, Unit, unit_of
 from tallybook.web.endpoint import Reply
 
 SECONDS_A_MINUTE = 60
+BYTES_A_MB = 1_000_000
 OUTBOX_LATE_US = MINUTE_US
 """From here on the outbox is late: messages are handed over within a second as a rule."""
 DELIVERY_LATE_US = MINUTE_US
@@ -63,6 +64,7 @@ def get_overview(visit: Visit) -> Reply:
         last=last,
         rate=f"{ratio(last.events, SECONDS_A_MINUTE, 1):f}",
         spec=_spec(minutes),
+        ledger_mb=f"{ratio(vitals.ledger_bytes, BYTES_A_MB, 1):f}",
         is_quiet=not any(minute.events for minute in minutes),
         checks=_checks(vitals),
         late_us=visit.now_us - SWEEP_LATE_US,
