@@ -118,7 +118,7 @@ def test_a_budget_is_told_when_it_is_spent(desk):
     listed = desk.get(f"/v1/accounts/{MINE}/budgets", desk.keys[MINE]).json()
     assert ("6.5", ["monthly"]) == (listed["spent"], [one["name"] for one in listed["budgets"]])
     path = f"/v1/accounts/{MINE}/budgets/monthly"
-    assert [204, 404] == [desk.ask("DELETE", path, desk.keys[MINE]).status_code for _ in range(2)]
+    assert [204, 204] == [desk.ask("DELETE", path, desk.keys[MINE]).status_code for _ in range(2)]
 
 
 def test_a_budget_by_packages_is_watched_too(desk):
