@@ -3,54 +3,54 @@
 import pytest
 
 from tallybook.core import changes as counting
-from tallybook.core.changes import Changes, Memory
+from tallybook.core.changes import Changes, Changing, Counts, Memory
 
 
 def test_a_commit_changes_the_count_of_its_accounts() -> None:
     """And of no other; one that may have changed anything changes all."""
-    changes = Changes()
-    acme, other = changes.count("acme"), changes.count("other")
-    changes.note(["acme"])
-    assert (False, True) == (changes.count("acme") == acme, changes.count("other") == other)
-    changes.note(None)
-    assert changes.count("other") != other
+    counts = Counts()
+    acme, other = counts.count("acme"), counts.count("other")
+    counts.note(["acme"])
+    assert (False, True) == (counts.count("acme") == acme, counts.count("other") == other)
+    counts.note(None)
+    assert counts.count("other") != other
 
 
 def test_a_count_never_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when there are too many accounts to count each on its own."""
     monkeypatch.setattr(counting, "ACCOUNTS_COUNTED_MAX", 2)
-    changes = Changes()
-    seen = {changes.count("acme")}
+    counts = Counts()
+    seen = {counts.count("acme")}
     for number in range(20):
-        changes.note(["acme", f"account-{number}"])
-        assert changes.count("acme") not in seen
-        seen.add(changes.count("acme"))
+        counts.note(["acme", f"account-{number}"])
+        assert counts.count("acme") not in seen
+        seen.add(counts.count("acme"))
 
 
 def test_an_answer_is_found_at_its_count_and_in_its_time() -> None:
     """From its first instant until before its last."""
-    changes = Changes()
-    memory: Memory[str] = Memory(changes, 10)
+    counts = Counts()
+    memory: Memory[str] = Memory(counts, 10)
     count = memory.count("acme")
     memory.keep("question", count, (10, 20), "answer")
     assert [None, "answer", "answer", None] == [memory.find("question", count, at) for at in (9, 10, 19, 20)]
-    changes.note(["acme"])
+    counts.note(["acme"])
     assert memory.find("question", memory.count("acme"), 10) is None
 
 
 def test_an_answer_that_was_read_beside_a_commit_is_not_believed() -> None:
     """The count is taken before the reading, so whatever comes between makes it old."""
-    changes = Changes()
-    memory: Memory[str] = Memory(changes, 10)
+    counts = Counts()
+    memory: Memory[str] = Memory(counts, 10)
     count = memory.count("acme")
-    changes.note(["acme"])
+    counts.note(["acme"])
     memory.keep("question", count, (0, 100), "old, perhaps")
     assert memory.find("question", memory.count("acme"), 10) is None
 
 
 def test_a_memory_is_bounded() -> None:
     """It forgets all rather than grow."""
-    memory: Memory[int] = Memory(Changes(), 3)
+    memory: Memory[int] = Memory(Counts(), 3)
     for number in range(10):
         memory.keep(number, memory.count("acme"), (0, 100), number)
     assert 3 >= sum(memory.find(number, memory.count("acme"), 1) is not None for number in range(10))
@@ -62,3 +62,17 @@ def test_without_counts_nothing_is_remembered() -> None:
     memory: Memory[str] = Memory(None, 10)
     memory.keep("question", memory.count("acme"), (0, 100), "answer")
     assert memory.find("question", None, 10) is None
+
+
+def test_usage_changes_an_account_but_not_its_terms() -> None:
+    """What is known of the account itself holds while events come in; what changes it changes both."""
+    changes = Changes()
+    usage, terms = changes.anything.count("acme"), changes.terms.count("acme")
+    changes.note(Changing(used=["acme"]))
+    assert (False, True) == (changes.anything.count("acme") == usage, changes.terms.count("acme") == terms)
+    usage = changes.anything.count("acme")
+    changes.note(Changing(changed=["acme"]))
+    assert (False, False) == (changes.anything.count("acme") == usage, changes.terms.count("acme") == terms)
+    terms = changes.terms.count("other")
+    changes.note(None)
+    assert terms != changes.terms.count("other")

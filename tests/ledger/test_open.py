@@ -1,6 +1,7 @@
 """Opening a ledger, its transactions and what is said when its store cannot be used, on both stores."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
     """As many snapshots as there are readers open beside a transaction that is not finished."""
     with ledger.writing() as writer:
         writer.execute(INSERT, {"key": "test-1"})
-        held = [ledger.reading() for _ in range(READERS_MAX)]
+        held = [ledger._readers.lend() for _ in range(READERS_MAX)]
         assert [0] * READERS_MAX == [one.__enter__().scalar(COUNT) for one in held]
         for one in held:
             one.__exit__(None, None, None)
@@ -136,7 +137,7 @@ def test_a_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch,
     """When all connections are lent the refusal is ours, not the driver's."""
     monkeypatch.setattr(readers, "LEND_TIMEOUT_S", 0.05)
     ledger = Ledger(sqlite_url(tmp_path))
-    held = [ledger.reading() for _ in range(READERS_MAX)]
+    held = [ledger._readers.lend() for _ in range(READERS_MAX)]
     for one in held:
         one.__enter__()
     with pytest.raises(Unavailable), ledger.reading():
@@ -180,3 +181,40 @@ def test_writers_take_turns(ledger: Ledger) -> None:
         thread.join()
     with ledger.reading() as connection:
         assert "40" == connection.scalar(text("SELECT value FROM ledger_info WHERE key = 'test-n'"))
+
+
+def test_a_snapshot_inside_another_is_the_same(ledger: Ledger) -> None:
+    """What was committed meanwhile is in neither; so many threads that look twice never wait for each other."""
+    both = threading.Barrier(READERS_MAX)
+
+    def look() -> list[int | None]:
+        with ledger.reading() as outer:
+            both.wait(60)  # every connection is lent
+            first = outer.scalar(COUNT)
+            with ledger.reading() as inner:
+                return [first, inner.scalar(COUNT), outer.scalar(COUNT)]
+
+    with ThreadPoolExecutor(READERS_MAX) as threads:
+        assert [[0, 0, 0]] * READERS_MAX == [f.result() for f in [threads.submit(look) for _ in range(READERS_MAX)]]
+    with ledger.reading() as outer:
+        assert 0 == outer.scalar(COUNT)
+        with ledger.writing() as writer:
+            writer.execute(INSERT, {"key": "test-1"})
+        with ledger.reading() as inner:
+            assert 0 == inner.scalar(COUNT)
+    assert 1 == count(ledger)
+
+
+def test_whoever_leaves_last_closes_a_snapshot(ledger: Ledger) -> None:
+    """In whatever order they leave; after an error, too."""
+    outer, inner = ledger.reading(), ledger.reading()
+    outer.__enter__()
+    connection = inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert 0 == connection.scalar(COUNT)
+    inner.__exit__(None, None, None)
+    with pytest.raises(ZeroDivisionError), ledger.reading(), ledger.reading():
+        raise ZeroDivisionError
+    with ledger.writing() as writer:
+        writer.execute(INSERT, {"key": "test-1"})
+    assert 1 == count(ledger)

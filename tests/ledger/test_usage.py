@@ -4,6 +4,7 @@ import itertools
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -99,8 +100,13 @@ def test_an_older_snapshot_does_not_spoil_what_is_remembered(works: Works) -> No
     with usages.snapshot() as old:
         assert 1 == len(old.series(account.no, type_no))
         works.write([job("1", worker="w1")])
-        with usages.snapshot() as new:
-            assert 2 == len(new.series(account.no, type_no))
+
+        def look_anew() -> int:
+            with usages.snapshot() as new:
+                return len(new.series(account.no, type_no))
+
+        with ThreadPoolExecutor(1) as another:  # in one thread it would be the same snapshot
+            assert 2 == another.submit(look_anew).result()
         assert {"w0"} <= {dims.get("worker") for dims in old.series(account.no, type_no).values()}
         (answer,) = works.measure.ask_in(old, account, [Question("jobs", [Span(0, NOW_US + 1)], ("worker",))])
         assert {("w0",): [NANOS]} == answer.groups

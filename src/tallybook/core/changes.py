@@ -5,7 +5,8 @@ as long as the count stays the same: nothing that it was made of has changed.
 """
 
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 ACCOUNTS_COUNTED_MAX = 100_000
@@ -14,8 +15,8 @@ Count = tuple[int, int]
 _Value = TypeVar("_Value")
 
 
-class Changes:
-    """Counts commits."""
+class Counts:
+    """Counts commits, of each account and of all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,18 +40,53 @@ class Changes:
                 self._last[account_id] = self._commits
 
 
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What a commit may change: the usage of some accounts, and all that there is of others."""
+
+    used: Collection[str] = ()
+    changed: Collection[str] = ()
+
+
+NOTHING = Changing()
+"""A commit of what no remembered answer is made of, such as sessions or deliveries."""
+
+
+class Changes:
+    """Counts commits.
+
+    Attributes:
+        anything: Those that may have changed anything of an account, its usage too.
+        terms: Those that may have changed the account itself, its plan, its exceptions or its billing status.
+    """
+
+    def __init__(self) -> None:
+        self.anything = Counts()
+        self.terms = Counts()
+
+    def note(self, changing: Changing | None) -> None:
+        """Count a commit that changed what *changing* says, or (None) anything; before anybody is told of it."""
+        if changing is None:
+            self.terms.note(None)
+            self.anything.note(None)
+            return
+        if changing.changed:
+            self.terms.note(changing.changed)
+        self.anything.note({*changing.used, *changing.changed})
+
+
 class Memory(Generic[_Value]):
     """Answers by account and question, each good for a span of time and while nothing of its account changes."""
 
-    def __init__(self, changes: Changes | None, most: int) -> None:
-        """Remember up to *most* answers; none at all without *changes*, where other processes write as well."""
-        self._changes = changes
+    def __init__(self, counts: Counts | None, most: int) -> None:
+        """Remember up to *most* answers; none at all without *counts*, where other processes write as well."""
+        self._counts = counts
         self._most = most
         self._known: dict[Hashable, tuple[Count, int, int, _Value]] = {}
 
     def count(self, account_id: str) -> Count | None:
         """Return the account's count, to be taken before an answer is read; None where nothing is remembered."""
-        return None if self._changes is None else self._changes.count(account_id)
+        return None if self._counts is None else self._counts.count(account_id)
 
     def find(self, question: Hashable, count: Count | None, now_us: int) -> _Value | None:
         """Return the answer that was given at the same *count*, if it is good at *now_us*."""

@@ -108,7 +108,9 @@ class Limits:
         *,
         changes: Changes | None = None,
     ) -> None:
-        self._checked: Memory[tuple[Account, Decision]] = Memory(changes, CHECKS_KNOWN_MAX)
+        self._checked: Memory[tuple[Account, Decision]] = Memory(
+            None if changes is None else changes.anything, CHECKS_KNOWN_MAX
+        )
         self._usage = usage
         self._store = store
         self._plans = plans

@@ -55,7 +55,7 @@ class Accounts:
         clock: Clock,
         changes: Changes | None = None,
     ) -> None:
-        self._known: Memory[Account] = Memory(changes, ACCOUNTS_KNOWN_MAX)
+        self._known: Memory[Account] = Memory(None if changes is None else changes.terms, ACCOUNTS_KNOWN_MAX)
         self._accounts = accounts
         self._plans = plans
         self._own_limits = own_limits

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, exists, or_, select, union, update
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.crossing import Alert, AlertFilter
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US
@@ -54,7 +55,7 @@ class LedgerAlerts:
         """Note once that somebody has seen it; False if there is no such alert."""
         mine = (alerts.c.account_no == account_no) & (alerts.c.alert_id == alert_id)
         values = {"acknowledged_us": now_us, "acknowledged_by": by, "note": note}
-        with self._ledger.writing(touched=()) as connection:
+        with self._ledger.writing(NOTHING) as connection:
             if connection.execute(select(alerts.c.alert_no).where(mine)).first() is None:
                 return False
             connection.execute(update(alerts).where(mine, alerts.c.acknowledged_us.is_(None)).values(values))
@@ -88,7 +89,7 @@ class LedgerAlerts:
         old = select(alerts.c.alert_no).where(
             alerts.c.raised_us < aged, or_(alerts.c.standing == 0, alerts.c.period_us > 0)
         )
-        with self._ledger.writing(touched=()) as connection:
+        with self._ledger.writing(NOTHING) as connection:
             last_no = connection.scalar(select(watch_changes.c.change_no).order_by(watch_changes.c.change_no.desc()))
             read = (watch_changes.c.change_no < (last_no or 0) - CHANGES_KEPT_MAX) & (watch_changes.c.open == 0)
             past = (watches.c.period_us > 0) & (watches.c.period_us < closed)

@@ -11,6 +11,7 @@ import zstandard
 from sqlalchemy import Connection, insert, text
 
 from tallybook.core.aggregate import SeriesKey, Tally
+from tallybook.core.changes import Changing
 from tallybook.core.desk import Errand
 from tallybook.core.event import Outcome
 from tallybook.core.ids import AccountId
@@ -65,9 +66,9 @@ class Committer:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        changed = _accounts_of(group.pending) | {errand.account_id for errand in errands}
+        changing = Changing(_accounts_of(group.pending), {errand.account_id for errand in errands})
         try:
-            with self._ledger.writing(changed) as connection:
+            with self._ledger.writing(changing) as connection:
                 self._enter(connection, group)
                 beside = Touched()
                 verdicts = self._write(connection, group, beside) if group.pending else []

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.clock import US_PER_S
 from tallybook.core.delivery import FAILING_DAYS_MAX, Claimed, Destination, Outcome, Reason, Settled, State, Status
 from tallybook.core.ids import AccountId, new_id
@@ -94,7 +95,7 @@ class LedgerDeliveries:
             if _ANY.first(connection, {}) is None:
                 return 0
         waiting = select(outbox).order_by(outbox.c.message_no).limit(FAN_OUT_MAX).with_for_update(skip_locked=True)
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             rows = connection.execute(waiting).all()
             if not rows:
                 return 0
@@ -132,7 +133,7 @@ class LedgerDeliveries:
         stopped = set(busy) - {row.destination_no for row in found if row.state == State.ENABLED.value}
         if not allowed and not stopped:
             return ()
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             for no in stopped:  # they were disabled or deleted while messages were handed to them
                 give_up(connection, no, now_us)
             return self._take(connection, [(wanted[no], no, most) for no, most in allowed.items()], now_us, total)
@@ -157,7 +158,7 @@ class LedgerDeliveries:
 
     def give_back(self, claimed: Sequence[Claimed], now_us: int) -> None:
         """Let others try what this process has claimed and not tried."""
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             for each in claimed:
                 _GIVE_BACK.change(connection, {"claim": self._claim, "now_us": now_us, "no": each.number})
 
@@ -169,7 +170,7 @@ class LedgerDeliveries:
         """
         if not settled:
             return
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             connection.execute(insert(attempts), [_attempt_row(each) for each in settled])
             for each in settled:
                 _SETTLE.change(connection, self._settled_row(each))
@@ -183,7 +184,7 @@ class LedgerDeliveries:
         with self._ledger.reading() as connection:
             if connection.execute(wanted.limit(1)).first() is None:
                 return 0
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             rows = connection.execute(wanted).all()
             return sum(disable_row(connection, row, Reason.FAILING, now_us) for row in rows)
 

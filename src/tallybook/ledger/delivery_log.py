@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, text, true, update
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.clock import Clock
 from tallybook.core.delivery import Outcome, State, Status
 from tallybook.core.delivery_log import Delivery, LogFilter, LoggedAttempt, Replay, Which
@@ -97,7 +98,7 @@ class LedgerDeliveryLog:
         Raises:
             Conflict: If the destination is disabled.
         """
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             place = _enabled(connection, destination_id)
             row = {"message_id": message.message_id, "type": message.type, "body": message.body.decode()}
             about = OPERATOR_NO if place.account_no is None else place.account_no
@@ -112,7 +113,7 @@ class LedgerDeliveryLog:
         Raises:
             Conflict: If its destination is disabled, its message was pruned, or it is being tried just now.
         """
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             row = connection.execute(_ONE.where(deliveries.c.delivery_id == delivery_id)).first()
             if row is None:
                 return
@@ -130,7 +131,7 @@ class LedgerDeliveryLog:
         Raises:
             Conflict: If the destination is disabled.
         """
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             place = _enabled(connection, destination_id)
             queued = 0
             if asked.which is not Which.MISSING:
@@ -157,7 +158,7 @@ class PruneDeliveries:
         before_us = self._clock.now_us() - self._kept_us
         done = 0
         for statement in _PRUNE:
-            with self._ledger.writing() as connection:
+            with self._ledger.writing(NOTHING) as connection:
                 done += connection.execute(statement, {"before": before_us, "rows": PRUNE_ROWS_MAX}).rowcount
         return done
 

@@ -7,6 +7,7 @@ neither loses nor repeats any. Not for what paces mean (see `core.channel`).
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.channel import DIGEST, DIGEST_ITEMS_MAX, Digest, DigestItem, pace_of
 from tallybook.core.clock import Clock
 from tallybook.core.delivery import Destination, State
@@ -48,7 +49,7 @@ class LedgerShelf:
             Unavailable: If the store cannot be written; nothing was kept.
         """
         now_us, pace = self._clock.now_us(), pace_of(destination.options)
-        with self._ledger.writing(touched=()) as connection:
+        with self._ledger.writing(NOTHING) as connection:
             mine = {"destination_id": destination.destination_id}
             waiting = _waiting_until(connection, destination.destination_id)
             due_us = waiting
@@ -85,7 +86,7 @@ class LedgerShelf:
         with self._ledger.reading() as connection:
             found = list(connection.scalars(due))
         for destination_id in found:
-            with self._ledger.writing(touched=()) as connection:
+            with self._ledger.writing(NOTHING) as connection:
                 _send(connection, destination_id, now_us, lock=not self._ledger.is_sqlite)
         return len(found)
 

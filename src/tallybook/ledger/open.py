@@ -4,8 +4,9 @@ SQLite comes from the pysqlite3 wheel and must be 3.51.3 or newer: older ones ca
 connections write to (sqlite.org/wal.html, "The WAL-Reset Bug"). PostgreSQL is reached through psycopg 3.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -15,12 +16,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from tallybook.core.changes import Changes
+from tallybook.core.changes import Changes, Changing
 from tallybook.core.errors import StartRefused, Unavailable
-from tallybook.ledger.readers import SqliteReaders
+from tallybook.ledger.readers import PostgresReaders, SqliteReaders
 
 SQLITE_FLOOR = (3, 51, 3)
-READERS_MAX = 8
+READERS_MAX, WRITERS_MAX = 8, 8
+"""Connections of one process: those that read, and on PostgreSQL those that write."""
 BUSY_TIMEOUT_MS = 10_000
 POOL_TIMEOUT_S = 30.0
 WRITER_CACHE_KIB = 65_536
@@ -62,15 +64,19 @@ class Ledger:
         if backend not in {"sqlite", "postgresql"}:
             raise StartRefused(f"a ledger lives on SQLite or PostgreSQL, not on {backend}")
         self.is_sqlite = backend == "sqlite"
+        self._threads = _Threads()
         if self.is_sqlite:
             check_sqlite()
             self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
-            self._readers = SqliteReaders(self._reader, READERS_MAX)
+            self._readers: SqliteReaders | PostgresReaders = SqliteReaders(self._reader, READERS_MAX)
             self.changes: Changes | None = Changes()
             self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
         else:
             self.changes = None
-            self._reader = self._writer = _postgres_engine(parsed.set(drivername="postgresql+psycopg"))
+            psycopg_url = parsed.set(drivername="postgresql+psycopg")
+            # Apart, because who writes may wait for a lane while it has a connection, and the lane has to read.
+            self._reader, self._writer = (_postgres_engine(psycopg_url, most) for most in (READERS_MAX, WRITERS_MAX))
+            self._readers = PostgresReaders(self._reader)
 
     @property
     def engine(self) -> Engine:
@@ -81,24 +87,28 @@ class Ledger:
     def reading(self) -> Iterator[Connection]:
         """One consistent snapshot; nothing can be written through it.
 
+        Inside of another one of the same thread it is that one: who looks twice for one answer sees the same, and
+        nobody who has a connection waits for a second.
+
         Raises:
             Unavailable: If the store cannot be reached.
         """
         with _translated():
-            if self.is_sqlite:
-                with self._readers.lend() as connection:
-                    yield connection
-                return
-            with self._reader.connect() as connection:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                yield connection
+            shared = self._threads.shared
+            if shared is None:
+                shared = self._threads.shared = _Shared(self._readers.lend())
+            try:
+                yield shared.enter()
+            finally:
+                if shared.leave() and self._threads.shared is shared:
+                    self._threads.shared = None
 
     @contextmanager
-    def writing(self, touched: Collection[str] | None = None) -> Iterator[Connection]:
+    def writing(self, changing: Changing | None = None) -> Iterator[Connection]:
         """One transaction, committed at the end of the block and rolled back by any exception.
 
         Args:
-            touched: The accounts of which anything that answers are made of may change; None for any account.
+            changing: What may change of all that answers are made of; None for anything.
 
         Raises:
             Unavailable: If the store is full, locked or away; nothing was written.
@@ -113,14 +123,44 @@ class Ledger:
                 connection.commit()
             finally:  # also where it is not known whether it was
                 if self.changes is not None:
-                    self.changes.note(touched)
+                    self.changes.note(changing)
 
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""
-        if self.is_sqlite:
-            self._readers.close()
+        self._readers.close()
         self._reader.dispose()
         self._writer.dispose()
+
+
+class _Shared:
+    """A snapshot that everything in one thread shares while anybody has it."""
+
+    def __init__(self, lent: AbstractContextManager[Connection]) -> None:
+        self._lent = lent
+        self._connection: Connection | None = None
+        self._users = 0
+
+    def enter(self) -> Connection:
+        """Have it, too; the first one opens it."""
+        self._users += 1
+        if self._connection is None:
+            self._connection = self._lent.__enter__()
+        return self._connection
+
+    def leave(self) -> bool:
+        """Have it no more; the last one closes it, and is told so."""
+        self._users -= 1
+        if self._users:
+            return False
+        if self._connection is not None:
+            self._lent.__exit__(None, None, None)
+        return True
+
+
+class _Threads(threading.local):
+    """What each thread has open."""
+
+    shared: _Shared | None = None
 
 
 @contextmanager
@@ -166,6 +206,6 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool
     return engine
 
 
-def _postgres_engine(url: URL) -> Engine:
-    pool = {"pool_size": READERS_MAX, "max_overflow": READERS_MAX, "pool_timeout": POOL_TIMEOUT_S}
+def _postgres_engine(url: URL, most: int) -> Engine:
+    pool = {"pool_size": most // 2, "max_overflow": most - most // 2, "pool_timeout": POOL_TIMEOUT_S}
     return create_engine(url, hide_parameters=True, pool_pre_ping=True, **pool)

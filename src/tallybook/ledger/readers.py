@@ -1,9 +1,12 @@
-"""Connections of SQLite that only read: each is lent to one snapshot at a time, the one that was used last first.
+"""Connections that only read, each lent to one snapshot at a time.
 
-SQLAlchemy's own pool and transactions cost as much as the small questions that are asked ten thousand times a second.
-PostgreSQL is read through its pool, which notices when the server was restarted.
+On SQLite the pool is ours, the connection that was used last first: SQLAlchemy's pool and transactions cost as much as
+the small questions that are asked ten thousand times a second. PostgreSQL is read through SQLAlchemy's pool, which
+notices when the server was restarted.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from queue import Empty, LifoQueue
 from types import TracebackType
 from typing import Any
@@ -24,7 +27,7 @@ class SqliteReaders:
         for _ in range(most):
             self._idle.put(None)
 
-    def lend(self) -> "_Lent":
+    def lend(self) -> AbstractContextManager[Connection]:
         """Return a snapshot, to be used as a context.
 
         Entering it raises Unavailable if every connection is busy for LEND_TIMEOUT_S.
@@ -40,6 +43,23 @@ class SqliteReaders:
                 return
             if connection is not None:
                 connection.close()
+
+
+class PostgresReaders:
+    """The connections of *engine*."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        """Return a snapshot, to be used as a context."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+
+    def close(self) -> None:
+        """Nothing is kept here."""
 
 
 class _Lent:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.errors import NotFound
 from tallybook.core.ids import AccountId
 from tallybook.core.session import IDLE_US, PortalLink, Session, scopes_text
@@ -45,18 +46,18 @@ class LedgerSessions:
 
     def put(self, session: Session, session_hash: str) -> None:
         """Keep a new session."""
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             _insert(connection, session, session_hash)
 
     def touch(self, session_hash: str, now_us: int) -> None:
         """Note that the session was used."""
         mine = sessions.c.session_hash == session_hash
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             connection.execute(update(sessions).where(mine, sessions.c.seen_us < now_us).values(seen_us=now_us))
 
     def drop(self, session_hash: str) -> None:
         """Forget the session; doing so twice is harmless."""
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             connection.execute(delete(sessions).where(sessions.c.session_hash == session_hash))
 
     def put_link(self, link: PortalLink, secret_hash: str) -> None:
@@ -65,7 +66,7 @@ class LedgerSessions:
         Raises:
             NotFound: If its account is not known.
         """
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             number = connection.scalar(select(accounts.c.account_no).where(accounts.c.account_id == link.account_id))
             if number is None:
                 raise NotFound("there is no such account")
@@ -92,7 +93,7 @@ class LedgerSessions:
         """Use the link up and return it as it was; None where it does not lead in any more."""
         mine = (portal_links.c.link_id == link_id) & (portal_links.c.secret_hash == secret_hash)
         still = portal_links.c.used_us.is_(None) & (portal_links.c.expires_us > now_us)
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             row = connection.execute(_LINKS.where(mine, still)).first()
             if row is None:
                 return None
@@ -104,7 +105,7 @@ class LedgerSessions:
         over = or_(sessions.c.ends_us <= now_us, sessions.c.seen_us <= now_us - IDLE_US)
         ended = select(sessions.c.session_hash).where(over).limit(ROWS_MAX)
         expired = select(portal_links.c.link_id).where(portal_links.c.expires_us <= now_us).limit(ROWS_MAX)
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             done = connection.execute(delete(sessions).where(sessions.c.session_hash.in_(ended))).rowcount
             return done + connection.execute(delete(portal_links).where(portal_links.c.link_id.in_(expired))).rowcount
 

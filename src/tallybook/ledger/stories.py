@@ -10,6 +10,7 @@ import msgspec
 import zstandard
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.event import Outcome, decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, HOUR_US
@@ -106,7 +107,7 @@ class LedgerStories:
 
     def put_notes(self, notes: Sequence[EventNote]) -> None:
         """Keep notes; those on accounts that do not exist are let go."""
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             wanted = select(accounts.c.account_id, accounts.c.account_no)
             mine = accounts.c.account_id.in_({note.account_id for note in notes})
             numbers = {row.account_id: row.account_no for row in connection.execute(wanted.where(mine))}
@@ -118,7 +119,7 @@ class LedgerStories:
         """Forget some of the notes that are too old; return how many."""
         before_us = now_us - NOTES_KEPT_DAYS * DAY_US  # days: a bound on age
         old = select(event_notes.c.note_no).where(event_notes.c.seen_us < before_us).limit(ROWS_MAX)
-        with self._ledger.writing() as connection:
+        with self._ledger.writing(NOTHING) as connection:
             return connection.execute(delete(event_notes).where(event_notes.c.note_no.in_(old))).rowcount
 
 
