@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tallybook.core.errors import FieldInvalid, ZoneUnknown
+from tallybook.core.errors import FieldInvalid
 from tallybook.core.fields import Problems, read_object
 from tallybook.core.instant import EPOCH, MINUTE_US, instant_text
 from tallybook.core.message import ENDPOINT_TEST, Message, MessageType
-from tallybook.core.window import local_day, zone
+from tallybook.core.window import local_day, read_zone
 
 EMAIL, SLACK = "email", "slack"
 KINDS = (EMAIL, SLACK)
@@ -193,15 +193,7 @@ def _read_gap(value: object, pointer: str) -> int:
 
 
 def _read_zone(value: object, pointer: str) -> str:
-    if value is None:
-        return ""
-    try:
-        if isinstance(value, str):
-            zone(value)
-            return value
-    except ZoneUnknown:
-        pass
-    raise FieldInvalid("must be an IANA name such as Europe/Paris", pointer=pointer)
+    return "" if value is None else read_zone(value, pointer)
 
 
 def _clock(minute: int) -> str:

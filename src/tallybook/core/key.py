@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tallybook.core.errors import FieldInvalid, Forbidden
+from tallybook.core.errors import FieldInvalid, Forbidden, NotFound
 from tallybook.core.ids import AccountId
 
 PREFIX = "tb_live_"
@@ -35,6 +35,19 @@ class Caller:
     def is_operator(self) -> bool:
         """Whether the key belongs to the operator and so reaches every account."""
         return self.account_id is None
+
+    def require_reach(self, account_id: AccountId | None, unknown: str) -> None:
+        """Refuse what belongs to another account, or (None) to the operator, unless the key reaches it.
+
+        Raises:
+            NotFound: With the text *unknown*, as if it did not exist.
+            Forbidden: If it is the operator's and an operator's key lacks the scope admin.
+        """
+        if self.is_operator:
+            if account_id is None:
+                self.require(ADMIN)
+        elif account_id != self.account_id:
+            raise NotFound(unknown)
 
     def require(self, scope: str) -> None:
         """Refuse unless the key carries *scope*.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tallybook.core.errors import RangeInvalid, RangeTooLarge, ZoneUnknown
+from tallybook.core.errors import FieldInvalid, RangeInvalid, RangeTooLarge, ZoneUnknown
 from tallybook.core.instant import DAY_US, EPOCH, HOUR_US, INSTANT_MAX_US, MINUTE_US, day_of, day_start_us
 
 WINDOWS_MAX = 50_000
@@ -68,6 +68,21 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ZoneUnknown("the time zone must be an IANA name such as Europe/Paris", parameter="tz") from None
+
+
+def read_zone(value: object, pointer: str) -> str:
+    """Read the name of a zone in a body.
+
+    Raises:
+        FieldInvalid: If it is none.
+    """
+    try:
+        if isinstance(value, str):
+            zone(value)
+            return value
+    except ZoneUnknown:
+        pass  # told below, like what is no text at all
+    raise FieldInvalid("must be an IANA name such as Europe/Paris", pointer=pointer)
 
 
 def local_midnight_us(day: date, tz: ZoneInfo) -> int:

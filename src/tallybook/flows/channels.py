@@ -12,7 +12,7 @@ from tallybook.core.delivery import Destination, DestinationStore, Reason, Secre
 from tallybook.core.egress import Egress
 from tallybook.core.errors import FieldInvalid, NotFound
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text, new_id
-from tallybook.core.key import ADMIN, Caller
+from tallybook.core.key import Caller
 from tallybook.core.message import check_patterns
 
 DEFAULT_EVENTS = ("usage.*", "budget.*")
@@ -60,7 +60,7 @@ class Channels:
             Conflict: If there are too many.
         """
         account_id = caller.account_id if new.account_id is None else new.account_id
-        _check_reach(caller, account_id, "there is no such account")
+        caller.require_reach(account_id, "there is no such account")
         address, secrets = self._address(new)
         channel = Destination(
             destination_id=new_id("chn"),
@@ -87,7 +87,7 @@ class Channels:
             found = next((one for kind in KINDS if (one := self._store.get(channel_id, kind)) is not None), None)
         if found is None:
             raise NotFound("there is no such channel")
-        _check_reach(caller, found.account_id, "there is no such channel")
+        caller.require_reach(found.account_id, "there is no such channel")
         return found
 
     def page(self, caller: Caller, account_id: AccountId | None, after: str, limit: int) -> Sequence[Destination]:
@@ -98,7 +98,7 @@ class Channels:
             Forbidden: If all are asked for and the key lacks the scope admin.
         """
         account_id = caller.account_id if account_id is None else account_id
-        _check_reach(caller, account_id, "there is no such account")
+        caller.require_reach(account_id, "there is no such account")
         found = [one for kind in KINDS for one in self._store.page(kind, account_id, after, limit)]
         return sorted(found, key=lambda one: one.destination_id)[:limit]
 
@@ -144,14 +144,6 @@ class Channels:
             shown = f"https://{target.authority}/…{new.target[-HINT_CHARS:]}"
             return shown, (Secret(1, _SCHEME, new.target.encode()),)
         raise FieldInvalid(f"must be one of {', '.join(KINDS)}", pointer="/kind")
-
-
-def _check_reach(caller: Caller, account_id: AccountId | None, unknown: str) -> None:
-    if caller.is_operator:
-        if account_id is None:
-            caller.require(ADMIN)
-    elif account_id != caller.account_id:
-        raise NotFound(unknown)
 
 
 def _description(text: str) -> str:

@@ -12,7 +12,7 @@ from tallybook.core.delivery import Destination, DestinationStore, Reason, Secre
 from tallybook.core.egress import Egress
 from tallybook.core.errors import FieldInvalid, NotFound
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text, new_id
-from tallybook.core.key import ADMIN, Caller
+from tallybook.core.key import Caller
 from tallybook.core.message import EVERYTHING, check_patterns
 
 KIND = "webhook"
@@ -102,7 +102,7 @@ class Endpoints:
             Conflict: If there are too many.
         """
         account_id = caller.account_id if new.account_id is None else new.account_id
-        _check_reach(caller, account_id, "there is no such account")
+        caller.require_reach(account_id, "there is no such account")
         self._egress.check_url(new.url)
         scheme = new.scheme or self._forms.schemes[0]
         if scheme not in self._forms.schemes:
@@ -140,7 +140,7 @@ class Endpoints:
         found = None if "\x00" in endpoint_id else self._store.get(endpoint_id, KIND)
         if found is None:
             raise NotFound("there is no such webhook endpoint")
-        _check_reach(caller, found.account_id, "there is no such webhook endpoint")
+        caller.require_reach(found.account_id, "there is no such webhook endpoint")
         return found
 
     def page(self, caller: Caller, account_id: AccountId | None, after: str, limit: int) -> Sequence[Destination]:
@@ -151,7 +151,7 @@ class Endpoints:
             Forbidden: If all are asked for and the key lacks the scope admin.
         """
         account_id = caller.account_id if account_id is None else account_id
-        _check_reach(caller, account_id, "there is no such account")
+        caller.require_reach(account_id, "there is no such account")
         return self._store.page(KIND, account_id, after, limit)
 
     def change(self, caller: Caller, endpoint_id: str, change: Change, now_us: int) -> Endpoint:
@@ -215,14 +215,6 @@ class Endpoints:
             for one in secrets
         )
         return Endpoint(replace(found, secrets=()), keys, shown)
-
-
-def _check_reach(caller: Caller, account_id: AccountId | None, unknown: str) -> None:
-    if caller.is_operator:
-        if account_id is None:
-            caller.require(ADMIN)
-    elif account_id != caller.account_id:
-        raise NotFound(unknown)
 
 
 def _description(text: str) -> str:

@@ -10,7 +10,7 @@ from tallybook.core.allowance import OwnLimitSource, limits_in_force
 from tallybook.core.bill import Card
 from tallybook.core.changes import Changes, Memory
 from tallybook.core.clock import Clock
-from tallybook.core.errors import FieldInvalid, NotFound, ZoneUnknown
+from tallybook.core.errors import FieldInvalid, NotFound
 from tallybook.core.fields import Problems
 from tallybook.core.ids import NAME_BYTES_MAX, AccountId, check_text
 from tallybook.core.instant import INSTANT_MAX_US
@@ -21,7 +21,7 @@ from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, fin
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
 from tallybook.core.price import Price, can_be_rounded
 from tallybook.core.scheme import Scheme
-from tallybook.core.window import Span, all_time, zone
+from tallybook.core.window import Span, all_time, read_zone, zone
 
 PAGE_MAX = 1_000
 ACCOUNTS_KNOWN_MAX = 20_000
@@ -111,7 +111,7 @@ class Accounts:
         if name is not None:
             problems.take(_check_name, name, "/name", "")
         if timezone is not None:
-            problems.take(_check_zone, timezone, "/timezone", "")
+            problems.take(read_zone, timezone, "/timezone", "")
         if anchor_day is not None:
             problems.take(_check_anchor_day, anchor_day, "/anchor_day", 1)
         if starts_us is not None and (plan is None or not 0 <= starts_us < INSTANT_MAX_US):
@@ -301,16 +301,6 @@ def _check_meter(
 
 def _check_name(value: object, pointer: str) -> str:
     return check_text(value, pointer, bytes_max=NAME_BYTES_MAX)
-
-
-def _check_zone(value: object, pointer: str) -> str:
-    try:
-        if isinstance(value, str):
-            zone(value)
-            return value
-    except ZoneUnknown:
-        pass
-    raise FieldInvalid("must be an IANA name such as Europe/Paris", pointer=pointer)
 
 
 def _check_anchor_day(value: object, pointer: str) -> int:

@@ -124,7 +124,7 @@ def _make(file: Path) -> None:
             os.fsync(out.fileno())
         os.link(fresh, file)
     except FileExistsError:
-        pass
+        pass  # another process was first, and its key counts
     finally:
         fresh.unlink()
 
