@@ -265,3 +265,15 @@ def test_broken_http_is_refused_and_the_server_goes_on(tmp_path, operator):
         assert large.startswith(b"HTTP/1.1 413")
         assert b"connection: close" in large.lower()
         assert 200 == httpx.get(f"{url}/healthz").status_code
+
+
+def test_an_answer_without_a_body_is_sent_whole(tmp_path, operator):
+    """HEAD, 204 and the answers around them on one connection: no head waits for a body that does not come."""
+    with server(tmp_path) as (_, url), httpx.Client(base_url=url, headers={"X-API-Key": operator}, timeout=30) as http:
+        for _ in range(2):
+            head, get = http.head("/v1/meters"), http.get("/v1/meters")
+            assert (200, b"", str(len(get.content))) == (head.status_code, head.content, head.headers["content-length"])
+            options = http.options("/v1/meters")
+            assert (204, b"") == (options.status_code, options.content)
+            closed = http.get("/v1/nothing", headers={"Connection": "close"})
+            assert (404, "not-found") == (closed.status_code, closed.json()["code"])
