@@ -34,7 +34,7 @@ check: setup ## run what must pass before a commit: lint, format, types, spellin
 	$(BIN)/codespell
 	$(BIN)/python -m pytest -q -p no:randomly tests/house
 
-bench: setup ## measure (15 minutes; BENCH_SCALE=small one minute); ARGS=ingest for some
+bench: setup ## measure (long; BENCH_SCALE=small for a look); ARGS=ingest for some
 	@scripts/bench $(ARGS)
 
 screenshots: setup ## draw the README's pictures of the dashboard (needs a Chromium)

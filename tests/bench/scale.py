@@ -1,4 +1,4 @@
-"""How large each benchmark is: the full run, or BENCH_SCALE=small for a look within a minute; any size by its name.
+"""How large each benchmark is: the full run, or BENCH_SCALE=small for a look; any size by its name.
 
 Every field can be set from the environment: BENCH_INGEST_EVENTS=100000 and so on.
 """
