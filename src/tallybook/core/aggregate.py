@@ -3,9 +3,9 @@
 Everything here merges in any order and any grouping to the same result; that is what makes rollups exact.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import add, itemgetter
 
 import msgspec
 
@@ -72,11 +72,23 @@ class Tally:
                     row[place + 1] += value
                 place += 2
         for meter_no, mark in reading.marks:
-            known = self.marks.get((key, minute, meter_no))
-            if known is None or mark > known:
-                self.marks[key, minute, meter_no] = mark
+            self.add_mark((key, minute, meter_no), mark)
         for meter_no, value_hi, value_lo in reading.uniques:
             self.uniques.add((key, minute, meter_no, value_hi, value_lo))
+
+    def add_row(self, key: tuple[SeriesKey, int], row: Sequence[int]) -> None:
+        """Add what other events of a series and minute added up to, as a row of another tally has it."""
+        mine = self.rows.get(key)
+        if mine is None:
+            self.rows[key] = list(row)
+        else:
+            self.rows[key] = list(map(add, mine, row))
+
+    def add_mark(self, key: tuple[SeriesKey, int, int], mark: str) -> None:
+        """Take a mark of a series, minute and place, if it is the greatest so far."""
+        known = self.marks.get(key)
+        if known is None or mark > known:
+            self.marks[key] = mark
 
     def take(self, account_id: AccountId, time_us: int, reading: Reading) -> None:
         """Take one event back that was counted before; what it made extreme or last stays."""

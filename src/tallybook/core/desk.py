@@ -13,8 +13,9 @@ from tallybook.core.crossing import Crossing
 from tallybook.core.hold import Hold
 from tallybook.core.lease import Lease
 from tallybook.core.limit import Limit
+from tallybook.core.pending import Pending
 from tallybook.core.plan import Account
-from tallybook.core.ports import Group, Pending, UsageSnapshot, Verdict
+from tallybook.core.ports import Exceptions, Group, UsageSnapshot, Verdict
 from tallybook.core.scheme import Scheme
 
 
@@ -187,8 +188,8 @@ class Errand(Protocol):
 class LaneWriter(Protocol):
     """Writes for one lane: groups of events, then the errands of admission, in one transaction."""
 
-    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
-        """Write *group*, run *errands* in their order, and say what became of each event.
+    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Exceptions]:
+        """Write *group*, run *errands* in their order, and say what became of each bundle's events.
 
         Raises:
             SchemeOutdated: If a meter was added meanwhile; nothing was written.

@@ -1,26 +1,25 @@
 """A request's events on their way in: read one by one, and what became of each as one receipt."""
 
 import threading
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tallybook.core.bundle import Bundle, fold
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
 from tallybook.core.ids import ID_BYTES_MAX, AccountId
 from tallybook.core.instant import instant_text
 from tallybook.core.key import Caller
-from tallybook.core.ports import Pending, Verdict
-from tallybook.core.resource import Change, read_word
+from tallybook.core.pending import Pending, read_pending
+from tallybook.core.ports import Exceptions, Verdict
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch, Sent, plainly
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_RESOURCE_TYPES = frozenset(Change)
-_NAMED = {"agent": "agent_id", "api_subscription": "api_id", "phone_number": "number_id"}
-"""Kinds of things -> the dimension whose values are their ids: a thing's name is a display name there as well."""
 _DETAILS = {
     "event-id-reused": "an event with this id and another payload was counted before; this one was not",
     "account-unknown": "there is no such account, and accounts are not created by events here",
@@ -43,36 +42,59 @@ class Receipt:
 
 @dataclass(slots=True)
 class Prepared:
-    """A request's events, read and waiting for their commit."""
+    """A request's events, read and waiting for their commit: those of each lane, and those that cannot count.
 
-    pending: list[Pending]
+    Attributes:
+        exceptions: Once they were committed, what became of the events of each lane that were not just accepted.
+    """
+
+    bundles: dict[int, Bundle]
     errors: list[EventError]
     lone: bool
     scheme: Scheme
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    exceptions: dict[int, Exceptions] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> list[Pending]:
+        """The events one by one, read again."""
+        return [item for bundle in self.bundles.values() for item in bundle.pending(range(len(bundle)), self.scheme)]
+
+    def told(self) -> Iterator[tuple[Event, Verdict]]:
+        """Return the events that were not just accepted, and what became of them instead."""
+        for lane, exceptions in self.exceptions.items():
+            events = [item.event for item in self.bundles[lane].pending(exceptions, self.scheme)]
+            yield from zip(events, exceptions.values(), strict=True)
 
 
-def read_batch(batch: Batch, admission: Admission, scheme: Scheme) -> Prepared:
+def lane_of(account_id: AccountId, lanes: int) -> int:
+    """Return the lane of group commit, of so many, in which everything of an account is written."""
+    return zlib.crc32(account_id.encode()) % lanes if lanes > 1 else 0
+
+
+def read_batch(batch: Batch, admission: Admission, scheme: Scheme, *, lanes: int = 1) -> Prepared:
     """Read the body of a request; events that cannot count get their error here.
 
     Raises:
         JsonMalformed: If it is not JSON, or a key is said twice. Nothing of it counts then.
         TooLarge: For too many events.
     """
-    prepared = Prepared([], [], lone=False, scheme=scheme)
+    pending: list[Pending] = []
+    errors: list[EventError] = []
     events, lines = scheme.usual.decode(batch)
-    take, read = prepared.pending.append, scheme.usual.read
+    take, read = pending.append, scheme.usual.read
     for index, sent in enumerate(events):
-        if not isinstance(sent, Sent):
-            _read_one(index, sent, admission, prepared)
-        elif (usual := read(index, sent, lines[index], admission)) is not None:
-            take(Pending(*usual))
-        else:
-            _read_one(index, plainly(lines[index]), admission, prepared)
-    return prepared
+        if isinstance(sent, Sent):
+            if (usual := read(index, sent, lines[index], admission)) is not None:
+                take(Pending(*usual))
+                continue
+            sent = plainly(lines[index])  # noqa: PLW2901 - the same event, decoded the longer way
+        _read_one(index, sent, admission, scheme, into=(pending, errors))
+    return Prepared(_by_lane(pending, lanes), errors, lone=False, scheme=scheme)
 
 
-def read_request(events: Sequence[object], admission: Admission, scheme: Scheme, *, lone: bool) -> Prepared:
+def read_request(
+    events: Sequence[object], admission: Admission, scheme: Scheme, *, lone: bool, lanes: int = 1
+) -> Prepared:
     """Read decoded events; those that cannot count get their error here.
 
     Args:
@@ -80,37 +102,38 @@ def read_request(events: Sequence[object], admission: Admission, scheme: Scheme,
         admission: Who sends them, when, and how far back they may lie.
         scheme: The meters in force.
         lone: Whether the request was one object rather than an array, for the pointers of its errors.
+        lanes: How many lanes there are.
     """
-    prepared = Prepared([], [], lone, scheme)
+    pending: list[Pending] = []
+    errors: list[EventError] = []
     for index, body in enumerate(events):
-        _read_one(index, body, admission, prepared)
-    return prepared
+        _read_one(index, body, admission, scheme, into=(pending, errors), lone=lone)
+    return Prepared(_by_lane(pending, lanes), errors, lone, scheme)
 
 
-def _read_one(index: int, body: object, admission: Admission, prepared: Prepared) -> None:
+def _by_lane(pending: list[Pending], lanes: int) -> dict[int, Bundle]:
+    if lanes == 1:
+        return {0: fold(pending)} if pending else {}
+    parts: dict[int, list[Pending]] = {}
+    for item in pending:
+        parts.setdefault(lane_of(item.event.account_id, lanes), []).append(item)
+    return {lane: fold(mine) for lane, mine in parts.items()}
+
+
+def _read_one(
+    index: int,
+    body: object,
+    admission: Admission,
+    scheme: Scheme,
+    *,
+    into: tuple[list[Pending], list[EventError]],
+    lone: bool = False,
+) -> None:
+    pending, errors = into
     try:
-        prepared.pending.append(read_pending(read_event(index, body, admission), prepared.scheme))
+        pending.append(read_pending(read_event(index, body, admission), scheme))
     except FieldInvalid as error:
-        prepared.errors.append(_rejection(index, body, error, lone=prepared.lone))
-
-
-def read_pending(event: Event, scheme: Scheme) -> Pending:
-    """Return all that an event changes.
-
-    Raises:
-        FieldInvalid: If its data does not fit its type.
-    """
-    reader = scheme.readers.get(event.type)
-    if reader is None:
-        return Pending(event, scheme.unmetered(event))
-    known = reader.check(event)
-    word, labels = None, reader.labels(known)
-    if event.type in _RESOURCE_TYPES:
-        kind, resource_id = str(known["kind"]), str(known["resource_id"])
-        word = (kind, resource_id, read_word(event.type, event.time_us, known))
-        if kind in _NAMED and "name" in known:
-            labels = [*labels, (_NAMED[kind], resource_id, str(known["name"]))]
-    return Pending(event, reader.readings(event, known), labels, word)
+        errors.append(_rejection(index, body, error, lone=lone))
 
 
 def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:
@@ -134,18 +157,12 @@ def _said(body: object, name: str) -> str:
 
 def receipt(prepared: Prepared) -> Receipt:
     """Return what became of a request whose verdicts are all in."""
-    verdicts = prepared.verdicts
-    outcomes = [verdict.outcome for verdict in verdicts.values()]
-    errors = list(prepared.errors)
-    for event in [pending.event for pending in prepared.pending if verdicts[pending.event.index].code]:
-        verdict = verdicts[event.index]
-        place = _POINTERS[verdict.code]
-        pointer = place if prepared.lone else f"/{event.index}{place}"
-        detail = _DETAILS[verdict.code]
-        errors.append(EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail))
+    outcomes = [verdict.outcome for exceptions in prepared.exceptions.values() for verdict in exceptions.values()]
+    refused = len(outcomes) - outcomes.count(Outcome.ACCEPTED)
+    errors = [*prepared.errors, *_errors_of(prepared)]
     errors.sort(key=lambda error: error.index)
     return Receipt(
-        accepted=outcomes.count(Outcome.ACCEPTED),
+        accepted=sum(map(len, prepared.bundles.values())) - refused,
         duplicate=outcomes.count(Outcome.DUPLICATE),
         conflict=outcomes.count(Outcome.CONFLICT),
         rejected=outcomes.count(Outcome.REJECTED) + len(prepared.errors),
@@ -153,31 +170,34 @@ def receipt(prepared: Prepared) -> Receipt:
     )
 
 
-def read_again(pending: Pending, scheme: Scheme) -> Pending:
-    """Read an event by a newer scheme; what no longer fits it is counted as unmetered."""
-    try:
-        return read_pending(pending.event, scheme)
-    except FieldInvalid:
-        return Pending(pending.event, scheme.unmetered(pending.event))
+def _errors_of(prepared: Prepared) -> Iterator[EventError]:
+    """Return what is to be said of the events that have a verdict with a code."""
+    for lane, exceptions in prepared.exceptions.items():
+        coded = {seq: verdict for seq, verdict in exceptions.items() if verdict.code}
+        for item, verdict in zip(prepared.bundles[lane].pending(coded, prepared.scheme), coded.values(), strict=True):
+            event, place = item.event, _POINTERS[verdict.code]
+            pointer = place if prepared.lone else f"/{event.index}{place}"
+            detail = _DETAILS[verdict.code]
+            yield EventError(event.index, event.event_id, verdict.outcome, verdict.code, pointer, detail)
 
 
 class Waiting:
     """Joins the parts of a request that went to several lanes into one answer."""
 
-    def __init__(self, prepared: Prepared, answer: "Future[Receipt]", parts: int) -> None:
+    def __init__(self, prepared: Prepared, answer: "Future[Receipt]") -> None:
         self._prepared = prepared
         self._answer = answer
-        self._open = parts
+        self._open = len(prepared.bundles)
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
 
-    def part_done(self, part: "Future[list[tuple[int, Verdict]]]") -> None:
+    def part_done(self, lane: int, part: "Future[Exceptions]") -> None:
         """Take what became of one part; the last one answers."""
         with self._lock:
             self._open -= 1
             failure = part.exception()
             if failure is None:
-                self._prepared.verdicts.update(part.result())
+                self._prepared.exceptions[lane] = part.result()
             else:
                 self._failure = failure
             last = self._open == 0

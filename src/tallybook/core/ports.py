@@ -7,17 +7,17 @@ from typing import Protocol
 
 import msgspec
 
-from tallybook.core.aggregate import Reading
 from tallybook.core.allowance import OwnLimitSource
+from tallybook.core.bundle import Bundle
 from tallybook.core.cover import Segment
 from tallybook.core.errors import Unavailable
-from tallybook.core.event import Event, Outcome
+from tallybook.core.event import Outcome
 from tallybook.core.ids import AccountId, AccountNo
 from tallybook.core.key import Key
 from tallybook.core.limit import Limit
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Account, Plan, Subscription
-from tallybook.core.resource import Life, Resource, ResourceCount, ResourceWord
+from tallybook.core.resource import Life, Resource, ResourceCount
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
 from tallybook.core.view import SumRows
@@ -30,20 +30,6 @@ class SchemeOutdated(Exception):
     """A meter was added since the events were read; read them again under the new scheme."""
 
 
-class Pending(msgspec.Struct, gc=False):
-    """One event on its way into the ledger, with all that it changes there.
-
-    Attributes:
-        labels: (dimension, value, display name).
-        word: For a resource event: kind, id and what it says.
-    """
-
-    event: Event
-    readings: tuple[Reading, ...]
-    labels: Sequence[tuple[str, str, str]] = ()
-    word: tuple[str, str, ResourceWord] | None = None
-
-
 class Verdict(msgspec.Struct, frozen=True):
     """What became of one event; *code* says why where there is something to say."""
 
@@ -51,11 +37,15 @@ class Verdict(msgspec.Struct, frozen=True):
     code: str
 
 
+Exceptions = Mapping[int, Verdict]
+"""What became of those events of a bundle that were not just accepted, by *seq*."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The events of one commit, read by *scheme* and received at *received_us*."""
 
-    pending: Sequence[Pending]
+    bundles: Sequence[Bundle]
     received_us: int
     scheme: Scheme
 

@@ -24,11 +24,12 @@ from tallybook.core.hold import (
     refusal_of,
 )
 from tallybook.core.ids import new_id
-from tallybook.core.intake import OwnEvent, read_again, read_own
+from tallybook.core.intake import OwnEvent, read_own
 from tallybook.core.limit import LimitKind, LimitState
 from tallybook.core.number import NANOS
+from tallybook.core.pending import Pending, read_again
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, PlanSource, UsageReader, UsageSnapshot, UsageStore
+from tallybook.core.ports import PlanSource, UsageReader, UsageSnapshot, UsageStore
 from tallybook.core.settle import plain_events
 from tallybook.core.standing import Holds, Look, same_until_us
 

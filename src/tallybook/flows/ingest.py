@@ -8,21 +8,23 @@ full the caller is told to come back, and nothing of the request counts.
 import logging
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from tallybook.core.bundle import Bundle, fold
 from tallybook.core.clock import Clock
 from tallybook.core.desk import Desk, LaneWriter
 from tallybook.core.errors import Forbidden, TallybookError, TooLarge, Unavailable
 from tallybook.core.event import Admission, Outcome
-from tallybook.core.intake import Prepared, Receipt, Waiting, read_again, read_batch, read_request, receipt
+from tallybook.core.ids import AccountId
+from tallybook.core.intake import Prepared, Receipt, Waiting, lane_of, read_batch, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
-from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
+from tallybook.core.ports import Exceptions, Group, SchemeOutdated
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
 
@@ -114,9 +116,9 @@ class Ingest:
         admission = Admission(caller, self._clock.now_us(), backfill)
         if isinstance(events, Batch):
             with self._reading if len(events.body) > UNQUEUED_BYTES_MAX else _FREELY:
-                return read_batch(events, admission, self._schemes.scheme)
+                return read_batch(events, admission, self._schemes.scheme, lanes=len(self._lanes))
         with self._reading if len(events) > UNQUEUED_EVENTS_MAX else _FREELY:
-            return read_request(events, admission, self._schemes.scheme, lone=lone)
+            return read_request(events, admission, self._schemes.scheme, lone=lone, lanes=len(self._lanes))
 
     def submit(self, prepared: Prepared) -> "Future[Receipt]":
         """Queue the events for their commit; the future is done when they are durable, or were refused.
@@ -130,21 +132,18 @@ class Ingest:
         """
         answer: Future[Receipt] = Future()
         answer.set_running_or_notify_cancel()  # who goes away takes nothing back
-        parts: dict[int, list[Pending]] = {}
-        for pending in prepared.pending:
-            parts.setdefault(self._lane_of(pending.event.account_id), []).append(pending)
-        if not parts:
+        if not prepared.bundles:
             answer.set_result(receipt(prepared))
             return answer
-        tickets = [_Ticket(items, prepared.scheme) for items in parts.values()]
-        if sum(ticket.bytes for ticket in tickets) > REQUEST_BYTES_MAX:
+        tickets = {lane: _Ticket(bundle, prepared.scheme) for lane, bundle in prepared.bundles.items()}
+        if sum(ticket.bytes for ticket in tickets.values()) > REQUEST_BYTES_MAX:
             raise TooLarge(f"the events of a request have at most {REQUEST_BYTES_MAX} bytes", bound=REQUEST_BYTES_MAX)
-        waiting = Waiting(prepared, answer, len(tickets))
-        for lane_no, ticket in zip(parts, tickets, strict=True):
-            self._lanes[lane_no].check_room(ticket.events, ticket.bytes)
-        for lane_no, ticket in zip(parts, tickets, strict=True):
-            ticket.done.add_done_callback(waiting.part_done)
-            self._lanes[lane_no].put(ticket)
+        waiting = Waiting(prepared, answer)
+        for lane, ticket in tickets.items():
+            self._lanes[lane].check_room(ticket.events, ticket.bytes)
+        for lane, ticket in tickets.items():
+            ticket.done.add_done_callback(partial(waiting.part_done, lane))
+            self._lanes[lane].put(ticket)
         return answer
 
     def write(self, events: Sequence[object] | Batch, caller: Caller, *, backfill: bool = False) -> Receipt:
@@ -160,7 +159,7 @@ class Ingest:
         Raises:
             Unavailable: If the queue is full or closed.
         """
-        lane = self._lanes[self._lane_of(account_id)]
+        lane = self._lanes[lane_of(AccountId(account_id), len(self._lanes))]
         lane.check_room(1, 0)
         errand = _Errand(account_id, action)
         lane.put(errand)
@@ -175,9 +174,6 @@ class Ingest:
         for lane in self._lanes:
             lane.close()
 
-    def _lane_of(self, account_id: str) -> int:
-        return zlib.crc32(account_id.encode()) % len(self._lanes) if len(self._lanes) > 1 else 0
-
 
 # --- lanes ----------------------------------------------------------------------------------------------------------
 
@@ -185,17 +181,17 @@ class Ingest:
 class _Ticket:
     """The events of one request that go to one lane."""
 
-    def __init__(self, pending: list[Pending], scheme: Scheme) -> None:
-        self.pending = pending
-        self.events = len(pending)
-        self.bytes = sum([len(item.event.line) for item in pending])
+    def __init__(self, bundle: Bundle, scheme: Scheme) -> None:
+        self.bundle = bundle
+        self.events = len(bundle)
+        self.bytes = len(bundle.lines)
         self.scheme = scheme
-        self.done: Future[list[tuple[int, Verdict]]] = Future()
+        self.done: Future[Exceptions] = Future()
 
     def read_again(self, scheme: Scheme) -> None:
         """Read the events by a newer scheme; what no longer fits it is counted as unmetered."""
         self.scheme = scheme
-        self.pending = [read_again(pending, scheme) for pending in self.pending]
+        self.bundle = fold(self.bundle.pending(range(self.events), scheme))
 
 
 class _Errand(Generic[_T]):
@@ -303,36 +299,33 @@ class _Lane:
         started_s = time.perf_counter()
         tickets = [item for item in group if isinstance(item, _Ticket)]
         errands = [item for item in group if isinstance(item, _Errand)]
-        verdicts = self._write(tickets, errands)
-        self._tell(verdicts, time.perf_counter() - started_s)
-        start = 0
-        for ticket in tickets:
-            end = start + len(ticket.pending)
-            indexes = [item.event.index for item in ticket.pending]
-            ticket.done.set_result(list(zip(indexes, verdicts[start:end], strict=True)))
-            start = end
+        exceptions = self._write(tickets, errands)
+        self._tell(sum(ticket.events for ticket in tickets), exceptions, time.perf_counter() - started_s)
+        for ticket, of_ticket in zip(tickets, exceptions, strict=True):
+            ticket.done.set_result(of_ticket)
         for errand in errands:
             errand.finish()
 
-    def _write(self, tickets: list[_Ticket], errands: "list[_Errand[Any]]") -> list[Verdict]:
+    def _write(self, tickets: list[_Ticket], errands: "list[_Errand[Any]]") -> list[Exceptions]:
         scheme = self._schemes.scheme
         while True:
             for ticket in tickets:
                 if ticket.scheme.version != scheme.version:
                     ticket.read_again(scheme)
-            pending = [item for ticket in tickets for item in ticket.pending]
+            bundles = [ticket.bundle for ticket in tickets]
             try:
-                return self._writer.commit(Group(pending, self._clock.now_us(), scheme), errands)
+                return self._writer.commit(Group(bundles, self._clock.now_us(), scheme), errands)
             except SchemeOutdated:
                 scheme = self._schemes.refresh()
 
-    def _tell(self, verdicts: Sequence[Verdict], took_s: float) -> None:
-        if self._seen is None or not verdicts:
+    def _tell(self, events: int, exceptions: Sequence[Exceptions], took_s: float) -> None:
+        if self._seen is None or not events:
             return
-        outcomes = [verdict.outcome for verdict in verdicts]
+        outcomes = [verdict.outcome for of_ticket in exceptions for verdict in of_ticket.values()]
+        refused = len(outcomes) - outcomes.count(Outcome.ACCEPTED)
         commit = CommitSeen(
-            events=len(outcomes),
-            accepted=outcomes.count(Outcome.ACCEPTED),
+            events=events,
+            accepted=events - refused,
             duplicate=outcomes.count(Outcome.DUPLICATE),
             conflict=outcomes.count(Outcome.CONFLICT),
             took_s=took_s,

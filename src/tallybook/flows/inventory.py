@@ -12,8 +12,9 @@ from tallybook.core.errors import FieldInvalid
 from tallybook.core.hold import Decision
 from tallybook.core.ids import new_id
 from tallybook.core.instant import instant_text
-from tallybook.core.intake import Prepared, Receipt, read_again
+from tallybook.core.intake import Prepared, Receipt
 from tallybook.core.key import Caller
+from tallybook.core.pending import read_again
 from tallybook.core.plan import Account
 from tallybook.core.ports import ResourceStore
 from tallybook.core.resource import Change, Resource, ResourceCount

@@ -20,8 +20,9 @@ from tallybook.core.intake import OwnEvent, read_own
 from tallybook.core.lease import CALL, LEASES_LIVE_MAX, TERMINATED, Ending, Lease, deadline_us, hang_up, new_token
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS
+from tallybook.core.pending import Pending
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, PlanSource
+from tallybook.core.ports import PlanSource
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -175,8 +175,7 @@ def _notes_of(prepared: Prepared, caller: Caller, now_us: int) -> Iterator[Event
                 error.detail,
                 now_us,
             )
-    for event in (pending.event for pending in prepared.pending):
-        verdict = prepared.verdicts[event.index]
+    for event, verdict in prepared.told():
         if verdict.outcome is not Outcome.ACCEPTED:
             source = str(_body(event).get("source", DEFAULT_SOURCE))
             yield EventNote(

@@ -4,6 +4,7 @@ Each step is one statement over a whole group of events, whatever its size. Ever
 lane, one commit after the other, so no two commits ever wait for each other's rows.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,17 +12,19 @@ import zstandard
 from sqlalchemy import Connection, insert, text
 
 from tallybook.core.aggregate import SeriesKey, Tally
+from tallybook.core.bundle import Bundle, fold
 from tallybook.core.changes import Changing
 from tallybook.core.desk import Errand
 from tallybook.core.event import Outcome
 from tallybook.core.ids import AccountId
-from tallybook.core.instant import HOUR_US
-from tallybook.core.ports import Group, Pending, SchemeOutdated, Verdict
+from tallybook.core.pending import Pending
+from tallybook.core.ports import Exceptions, Group, SchemeOutdated, Verdict
+from tallybook.core.scheme import Scheme
 from tallybook.core.watch import Watcher
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.desk import LaneDesk, Touched
-from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
+from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities, Identity
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
@@ -59,19 +62,19 @@ class Committer:
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
 
-    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Verdict]:
-        """Write *group*, then run *errands*; return, in the group's order, what became of each event.
+    def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Exceptions]:
+        """Write *group*, then run *errands*; return, bundle by bundle, what became of events not just accepted.
 
         Raises:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        changing = Changing(_accounts_of(group.pending), {errand.account_id for errand in errands})
+        changing = Changing(_accounts_of(group.bundles), {errand.account_id for errand in errands})
         try:
             with self._ledger.writing(changing) as connection:
                 self._enter(connection, group)
                 beside = Touched()
-                verdicts = self._write(connection, group, beside) if group.pending else []
+                exceptions = self._write(connection, group, beside) if group.bundles else []
                 for errand in errands:
                     errand.run(self._desk(connection, group, beside))
                 self._look_at(connection, group, beside)
@@ -85,30 +88,37 @@ class Committer:
         self._numbers.keep_new()
         self._identities.keep()
         self._keep_accounts()
-        return verdicts
+        return exceptions
 
-    def _write(self, connection: Connection, group: Group, beside: Touched) -> list[Verdict]:
+    def _write(self, connection: Connection, group: Group, beside: Touched) -> list[Exceptions]:
         batch_no = self._next_batch(connection)
         numbers = self._resolve_accounts(connection, group)
-        verdicts = self._claim(connection, group.pending, numbers, batch_no)
-        accepted = [p for p, v in zip(group.pending, verdicts, strict=True) if v.outcome is Outcome.ACCEPTED]
+        exceptions = self._claim(connection, group.bundles, numbers, batch_no)
+        accepted = [
+            bundle.without(refused, group.scheme) if refused else bundle
+            for bundle, refused in zip(group.bundles, exceptions, strict=True)
+            if len(refused) < len(bundle)
+        ]
         if not accepted:
-            return verdicts
+            return list(exceptions)
         if self._watching is not None:
             desk = self._desk(connection, group, beside)
             wanted = {numbers[account_id] for account_id in _accounts_of(accepted)}
             self._watching.prepare(connection, desk, wanted, beside.limits, group=group)
         tally = Tally()
-        for pending in accepted:
-            for reading in pending.readings:
-                tally.add(pending.event.account_id, pending.event.time_us, reading)
+        for bundle in accepted:
+            bundle.add_to(tally)
         for pending in self._settling.settle(connection, accepted, numbers, group):
             for reading in pending.readings:
                 tally.take(pending.event.account_id, pending.event.time_us, reading)
         folded = self._numbers.resolve(connection, tally.series(), numbers, group)
         self._add_up.write(connection, tally, numbers, self._numbers)
         self._keep_names(connection, accepted, numbers)
-        words = [((numbers[p.event.account_id], *p.word[:2]), p.word[2]) for p in accepted if p.word is not None]
+        words = [
+            ((numbers[bundle.accounts[word.account]], word.kind, word.resource_id), word.said)
+            for bundle in accepted
+            for word in bundle.words
+        ]
         if words:
             resources.apply(connection, words)
         if self._watching is not None:
@@ -116,13 +126,14 @@ class Committer:
             self._watching.count(connection, desk, tally, accepted, group=group)
         self._keep_raw(connection, accepted, numbers, (batch_no, group.received_us))
         if folded:
-            _note_folded(group.pending, verdicts, folded)
-        return verdicts
+            for bundle, of_bundle in zip(group.bundles, exceptions, strict=True):
+                _note_folded(bundle, of_bundle, folded, group.scheme)
+        return list(exceptions)
 
     def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
         """Return the numbers of the group's accounts, and of others; those that were found now are kept on commit."""
         known = self._accounts
-        missing = _accounts_of(group.pending).difference(known, self._accounts_found)
+        missing = _accounts_of(group.bundles).difference(known, self._accounts_found)
         if missing:
             self._accounts_found |= accounts.resolve(connection, missing, group.received_us, create=self._auto_create)
         return {**known, **self._accounts_found} if self._accounts_found else known
@@ -151,7 +162,8 @@ class Committer:
 
     def _desk(self, connection: Connection, group: Group, touched: Touched) -> LaneDesk:
         def write(pending: Sequence[Pending]) -> list[Verdict]:
-            return self._write(connection, replace(group, pending=pending), touched)
+            (exceptions,) = self._write(connection, replace(group, bundles=[fold(pending)]), touched)
+            return [exceptions.get(seq, _ACCEPTED) for seq in range(len(pending))]
 
         snapshot = Snapshot(connection, sqlite=self._ledger.is_sqlite)
         return LaneDesk(connection, snapshot, group.scheme, write, touched=touched, received_us=group.received_us)
@@ -161,35 +173,33 @@ class Committer:
         return int(counter or 0) * LANES_MAX + self._lane
 
     def _claim(
-        self, connection: Connection, pending: Sequence[Pending], numbers: dict[AccountId, int], batch_no: int
-    ) -> list[Verdict]:
-        """Take the identities; an event is accepted if its identity now points at it."""
-        rows = [
-            (number, e.key_hi, e.key_lo, seq, e.digest)
-            for seq, e in enumerate([p.event for p in pending])
-            if (number := numbers.get(e.account_id)) is not None
-        ]
-        verdicts = [_ACCEPTED] * len(pending)
-        if len(rows) < len(pending):
-            for seq, item in enumerate(pending):
-                if item.event.account_id not in numbers:
-                    verdicts[seq] = _UNKNOWN_ACCOUNT
-        for seq, digest in self._identities.claim(connection, rows, batch_no):
-            same = pending[seq].event.digest == digest
-            verdicts[seq] = _DUPLICATE if same else _CONFLICT
-        return verdicts
+        self, connection: Connection, bundles: Sequence[Bundle], numbers: dict[AccountId, int], batch_no: int
+    ) -> list[dict[int, Verdict]]:
+        """Take the identities; return, bundle by bundle, which events could not have theirs and why."""
+        rows: list[Identity] = []
+        exceptions: list[dict[int, Verdict]] = []
+        starts: list[int] = []
+        start = 0
+        for bundle in bundles:
+            owners = [numbers.get(account_id, 0) for account_id in bundle.accounts]
+            keys = enumerate(bundle.keys, start)
+            rows += [(owners[place], hi, lo, seq, digest) for seq, (place, hi, lo, digest) in keys]
+            is_unknown = 0 in owners
+            exceptions.append(_of_unknown(bundle, owners) if is_unknown else {})
+            starts.append(start)
+            start += len(bundle)
+        mine = [row for row in rows if row[0]] if any(exceptions) else rows
+        for seq, digest in self._identities.claim(connection, mine, batch_no):
+            place = bisect_right(starts, seq) - 1
+            exceptions[place][seq - starts[place]] = _DUPLICATE if rows[seq][4] == digest else _CONFLICT
+        return exceptions
 
-    def _keep_names(self, connection: Connection, accepted: Sequence[Pending], numbers: dict[AccountId, int]) -> None:
-        newest: dict[tuple[AccountId, tuple[str, str, str]], int] = {}
-        for pending in accepted:
-            for label in pending.labels:
-                told, at_us = (pending.event.account_id, label), pending.event.time_us
-                if newest.get(told, -1) < at_us:
-                    newest[told] = at_us
+    def _keep_names(self, connection: Connection, accepted: Sequence[Bundle], numbers: dict[AccountId, int]) -> None:
         latest: dict[tuple[AccountId, str, str], tuple[int, str]] = {}
-        for (account_id, (dimension, value, name)), seen_us in newest.items():
-            key = (account_id, dimension, value)
-            latest[key] = max((seen_us, name), latest.get(key, (-1, "")))
+        for bundle in accepted:
+            for label in bundle.labels:
+                key = (bundle.accounts[label.account], label.dimension, label.value)
+                latest[key] = max((label.seen_us, label.name), latest.get(key, (-1, "")))
         if latest:
             rows = sorted((numbers[who], *what, name, seen_us) for (who, *what), (seen_us, name) in latest.items())
             connection.execute(self._sql.label, {"rows": to_json(rows)})
@@ -197,23 +207,23 @@ class Committer:
     def _keep_raw(
         self,
         connection: Connection,
-        accepted: Sequence[Pending],
+        accepted: Sequence[Bundle],
         numbers: dict[AccountId, int],
         batch: tuple[int, int],
     ) -> None:
         batch_no, received_us = batch
-        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([p.event.line for p in accepted]))
+        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([bundle.lines for bundle in accepted]))
         connection.execute(
             insert(raw_batches),
             {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
-            | {"events": len(accepted), "body": body},
+            | {"events": sum(map(len, accepted)), "body": body},
         )
-        hours = {(numbers[p.event.account_id], p.event.time_us // HOUR_US) for p in accepted}
+        hours = {(numbers[bundle.accounts[place]], hour) for bundle in accepted for place, hour in bundle.hours()}
         connection.execute(self._sql.index, {"rows": to_json(sorted(hours)), "batch_no": batch_no})
 
 
-def _accounts_of(pending: Sequence[Pending]) -> set[AccountId]:
-    return {p.event.account_id for p in pending}
+def _accounts_of(bundles: Sequence[Bundle]) -> set[AccountId]:
+    return {account_id for bundle in bundles for account_id in bundle.accounts}
 
 
 _ACCEPTED = Verdict(Outcome.ACCEPTED, "")
@@ -223,11 +233,19 @@ _UNKNOWN_ACCOUNT = Verdict(Outcome.REJECTED, "account-unknown")
 _FOLDED = Verdict(Outcome.ACCEPTED, "series-limit")
 
 
-def _note_folded(pending: Sequence[Pending], verdicts: list[Verdict], folded: set[SeriesKey]) -> None:
-    for seq, item in enumerate(pending):
+def _of_unknown(bundle: Bundle, owners: Sequence[int]) -> dict[int, Verdict]:
+    """Return the refusal of each event whose account has no number."""
+    return {seq: _UNKNOWN_ACCOUNT for seq, (place, *_) in enumerate(bundle.keys) if not owners[place]}
+
+
+def _note_folded(bundle: Bundle, exceptions: dict[int, Verdict], folded: set[SeriesKey], scheme: Scheme) -> None:
+    """Add to *exceptions* the events that counted in a series which had to be folded."""
+    if folded.isdisjoint(bundle.series_keys()):
+        return
+    for seq, item in enumerate(bundle.pending(range(len(bundle)), scheme)):
         account_id = item.event.account_id
-        if verdicts[seq] is _ACCEPTED and any((account_id, r.type_no, r.dimensions) in folded for r in item.readings):
-            verdicts[seq] = _FOLDED
+        if seq not in exceptions and any((account_id, r.type_no, r.dimensions) in folded for r in item.readings):
+            exceptions[seq] = _FOLDED
 
 
 # --- the statements ----------------------------------------------------------------------------------------------

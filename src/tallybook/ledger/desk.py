@@ -14,8 +14,9 @@ from tallybook.core.hold import Hold, HoldState, Wanted
 from tallybook.core.lease import Ending, Lease
 from tallybook.core.limit import Limit
 from tallybook.core.number import from_limbs, to_limbs
+from tallybook.core.pending import Pending
 from tallybook.core.plan import Account
-from tallybook.core.ports import Pending, Verdict
+from tallybook.core.ports import Verdict
 from tallybook.core.scheme import Scheme
 from tallybook.ledger import alert_rules, arrears, own_limits
 from tallybook.ledger.accounts import read_account

@@ -89,18 +89,17 @@ _LOAD = text(
     " batch_no, value ->> 3 FROM key_log, jsonb_each(keys)"
 )
 _COUNT = text("SELECT count(*) FROM temp.held_keys")
-_UNFOLDED = unfold("rows", _COLUMNS, sqlite=True)
+_UNFOLDED = f"SELECT * FROM ({unfold('rows', _COLUMNS, sqlite=True)}) LIMIT -1"
+"""Once: without the limit, SQLite would take each number out of the JSON again for each use of it."""
 _CLAIM = text(
     f"INSERT INTO temp.held_keys ({_NAMES}) SELECT account_no, key_hi, key_lo, digest, :batch_no, seq"
-    f" FROM ({_UNFOLDED}) s WHERE NOT EXISTS (SELECT 1 FROM event_keys k WHERE {_SAME})"
-    " ORDER BY account_no, key_hi, key_lo, seq ON CONFLICT DO NOTHING"
+    f" FROM ({_UNFOLDED}) s WHERE true ON CONFLICT DO NOTHING"
 )
 _TAKEN = text(
     fold(
-        ("s.seq", f"coalesce((SELECT digest FROM event_keys k WHERE {_SAME}), h.digest)"),
-        f"FROM ({_UNFOLDED}) s LEFT JOIN temp.held_keys h"
-        " ON h.account_no = s.account_no AND h.key_hi = s.key_hi AND h.key_lo = s.key_lo"
-        " WHERE h.batch_no IS NULL OR h.batch_no <> :batch_no OR h.seq <> s.seq",
+        ("seq", "taken"),
+        f"FROM (SELECT s.seq, coalesce((SELECT digest FROM temp.held_keys k WHERE {_SAME}),"
+        f" (SELECT digest FROM event_keys k WHERE {_SAME})) AS taken FROM ({_UNFOLDED}) s) WHERE taken IS NOT NULL",
         sqlite=True,
     )
 )
@@ -143,6 +142,15 @@ class _Held:
     since: int = 0
 
 
+def _apart(rows: Sequence[Identity]) -> tuple[list[Identity], list[list[int]]]:
+    """Part the first of each identity from those that say it again, with the digest of the first."""
+    first: dict[tuple[int, ...], Identity] = {}
+    for row in rows:
+        first.setdefault(row[:3], row)
+    again = [[row[3], first[row[:3]][4]] for row in rows if first[row[:3]] is not row]
+    return list(first.values()), again
+
+
 class HeldIdentities:
     """Takes identities in memory, behind a log; for SQLite, where one connection writes."""
 
@@ -156,12 +164,16 @@ class HeldIdentities:
         """Take what is free, return what was not."""
         self._load(connection)
         keys = to_json(rows)
-        parameters = {"rows": keys, "batch_no": batch_no}
-        free = connection.execute(_CLAIM, parameters).rowcount
-        taken = [] if free == len(rows) else from_json(connection.scalar(_TAKEN, parameters))
+        taken = from_json(connection.scalar(_TAKEN, {"rows": keys}))
         if taken:
             refused = {seq for seq, _ in taken}
-            keys = to_json([row for row in rows if row[3] not in refused])
+            rows = [row for row in rows if row[3] not in refused]
+            keys = to_json(rows)
+        free = connection.execute(_CLAIM, {"rows": keys, "batch_no": batch_no}).rowcount if rows else 0
+        if free < len(rows):
+            rows, again = _apart(rows)
+            taken += again
+            keys = to_json(rows)
         if free:
             connection.execute(_LOG, {"lane": self._lane, "batch_no": batch_no, "keys": keys})
             self._now = replace(self._now, last=batch_no, count=self._now.count + free)

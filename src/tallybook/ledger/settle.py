@@ -9,12 +9,13 @@ from dataclasses import replace
 import msgspec
 from sqlalchemy import Connection, insert, select, text, update
 
+from tallybook.core.bundle import Bundle
 from tallybook.core.event import Admission, read_event
 from tallybook.core.ids import AccountId
-from tallybook.core.intake import read_pending
 from tallybook.core.key import Caller
-from tallybook.core.lease import CALL, TERMINATED, Ending, Lease, hang_up
-from tallybook.core.ports import Group, Pending
+from tallybook.core.lease import TERMINATED, Ending, Lease, hang_up
+from tallybook.core.pending import Pending, read_pending
+from tallybook.core.ports import Group
 from tallybook.ledger.desk import read_lease
 from tallybook.ledger.limit_tables import leases, voids
 from tallybook.ledger.outbox import put_message
@@ -35,19 +36,17 @@ class Settling:
         )
 
     def settle(
-        self, connection: Connection, accepted: Sequence[Pending], numbers: Mapping[AccountId, int], group: Group
+        self, connection: Connection, accepted: Sequence[Bundle], numbers: Mapping[AccountId, int], group: Group
     ) -> list[Pending]:
         """End the leases of calls that *accepted* reports; return billed events that have to be taken back."""
-        reported = [p.event for p in accepted if p.event.type == CALL]
-        calls = {
-            (numbers[e.account_id], call_id) for e in reported if isinstance(call_id := e.data.get("call_id"), str)
-        }
+        calls = {(numbers[account_id], call_id) for bundle in accepted for account_id, call_id in bundle.called()}
         if not calls:
             return []
         taken = []
-        own = {(numbers[p.event.account_id], p.event.key_hi, p.event.key_lo) for p in accepted}
-        ids = {numbers[event.account_id]: event.account_id for event in reported}
-        for row in connection.execute(self._find, {"rows": to_json(sorted(calls))}).mappings().all():
+        found = connection.execute(self._find, {"rows": to_json(sorted(calls))}).mappings().all()
+        own = _identities(accepted, numbers) if found else set()
+        ids = {numbers[account_id]: account_id for bundle in accepted for account_id in bundle.accounts}
+        for row in found:
             account_no, billed = row["account_no"], row["billed"]
             mine = (leases.c.account_no == account_no) & (leases.c.lease_id == row["lease_id"])
             if row["ended_us"] is None:
@@ -63,6 +62,10 @@ class Settling:
             connection.execute(insert(voids), void)
             taken.append(pending)
         return taken
+
+
+def _identities(accepted: Sequence[Bundle], numbers: Mapping[AccountId, int]) -> set[tuple[int, int, int]]:
+    return {(numbers[bundle.accounts[place]], hi, lo) for bundle in accepted for place, hi, lo, _ in bundle.keys}
 
 
 def _end(connection: Connection, account: tuple[int, AccountId], lease: Lease, now_us: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from tallybook.core.aggregate import Tally, value_of_max, value_of_min
+from tallybook.core.bundle import Bundle
 from tallybook.core.desk import Desk
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, MINUTE_US
@@ -18,7 +19,7 @@ from tallybook.core.limit import LimitKind
 from tallybook.core.number import NANOS
 from tallybook.core.period import billing_period
 from tallybook.core.plan import Account
-from tallybook.core.ports import Group, Pending
+from tallybook.core.ports import Group
 from tallybook.core.rules import PLAIN, Own
 from tallybook.core.scheme import Scheme
 from tallybook.core.watch import LATE_DAYS, Gauge, Left, Watched, Watcher
@@ -139,7 +140,7 @@ class Watching:
         connection: Connection,
         desk: Desk,
         tally: Tally,
-        accepted: Sequence[Pending],
+        accepted: Sequence[Bundle],
         *,
         group: Group,
     ) -> None:
@@ -208,10 +209,12 @@ class Watching:
             for account_no, subject, period_us in from_json(found):
                 due.setdefault(account_no, []).append((subject, period_us))
 
-    def _things(self, accepted: Sequence[Pending]) -> dict[int, list[tuple[str, int]]]:
+    def _things(self, accepted: Sequence[Bundle]) -> dict[int, list[tuple[str, int]]]:
         """Return the limits on things that the commit's words may have changed the number of."""
         found: dict[int, list[tuple[str, int]]] = {}
-        for account_id, kind in {(p.event.account_id, p.word[0]) for p in accepted if p.word is not None}:
+        for account_id, kind in {
+            (bundle.accounts[word.account], word.kind) for bundle in accepted for word in bundle.words
+        }:
             entry = self._entries[account_id]
             if entry is not None and kind in entry.watched.things:
                 due = found.setdefault(entry.account.no, [])

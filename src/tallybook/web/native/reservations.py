@@ -21,7 +21,7 @@ from tallybook.core.instant import instant_text
 from tallybook.core.key import LIMITS_WRITE, Caller
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS, to_text
-from tallybook.core.ports import Pending as PendingEvent
+from tallybook.core.pending import Pending as PendingEvent
 from tallybook.flows.admit import Settled
 from tallybook.flows.once import KeyInFlight, KeyReused
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Fault, Pending, RawBody

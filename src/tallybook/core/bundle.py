@@ -1,0 +1,231 @@
+"""The events of one request as a commit takes them: added up beforehand, with enough of each to leave it out again.
+
+A commit needs of each event that counts only its identity and its bytes; all else is needed in sums. So what a batch
+adds is made up where it is read, on any thread or in another process, and the lane's thread has little left to do.
+"""
+
+import struct
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import msgspec
+
+from tallybook.core.aggregate import Dimensions, SeriesKey, Tally
+from tallybook.core.event import Event, decode_json
+from tallybook.core.ids import AccountId
+from tallybook.core.instant import HOUR_US, MINUTE_US, parse_event_time
+from tallybook.core.lease import CALL
+from tallybook.core.pending import Pending, read_kept
+from tallybook.core.resource import ResourceWord
+from tallybook.core.scheme import Scheme
+
+_KEY = struct.Struct("<Iqqq")
+KEY_BYTES = _KEY.size
+_HOUR_MINUTES = HOUR_US // MINUTE_US
+
+Key = tuple[int, int, int, int]
+"""Place of the account in *accounts*, the two halves of the identity, the digest of the payload."""
+
+
+class Label(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A display name that an event gives: account by its place, dimension, value, name; when, and which event it was.
+
+    The greatest by *seen_us* and *name* is the one that stays.
+    """
+
+    account: int
+    dimension: str
+    value: str
+    seen_us: int
+    name: str
+    seq: int
+
+
+class Word(msgspec.Struct, array_like=True, frozen=True):
+    """What a resource event says of a thing."""
+
+    seq: int
+    account: int
+    kind: str
+    resource_id: str
+    said: ResourceWord
+
+
+class Bundle(msgspec.Struct, array_like=True, gc=False):
+    """Events of one request and one lane; *seq* is the place of an event in here.
+
+    Attributes:
+        accounts: The accounts, each once; elsewhere they are named by their place.
+        indexes: The place of each event in its request.
+        packed_keys: The `Key` of each event.
+        lines: Each event as it is kept, as JSON, one on each line.
+        series: (account, type number, dimensions) of every series that is counted.
+        rows: (series by its place, minute, events, then how many carried each field and their sum).
+        marks: (series, minute, place of the mark, mark), and *uniques* (series, minute, place, value_hi, value_lo).
+        calls: (seq, account, call id) of calls that ended.
+        bare_hours: (account, hour) of events that no rollup counts.
+        delicate: Events of which *marks* or *uniques* hold something: that cannot be taken out again.
+    """
+
+    accounts: list[AccountId]
+    indexes: list[int]
+    packed_keys: bytes
+    lines: bytes
+    series: list[tuple[int, int, Dimensions]] = []
+    rows: list[list[int]] = []
+    marks: list[tuple[int, int, int, str]] = []
+    uniques: list[tuple[int, int, int, int, int]] = []
+    labels: list[Label] = []
+    words: list[Word] = []
+    calls: list[tuple[int, int, str]] = []
+    bare_hours: list[tuple[int, int]] = []
+    delicate: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    @property
+    def keys(self) -> Iterator[Key]:
+        """The key of each event, in their order."""
+        return _KEY.iter_unpack(self.packed_keys)
+
+    def split(self) -> list[bytes]:
+        """Return the line of each event."""
+        return self.lines.split(b"\n")
+
+    def series_keys(self) -> list[SeriesKey]:
+        """Return every series as tallies name it."""
+        return [(self.accounts[account], type_no, dimensions) for account, type_no, dimensions in self.series]
+
+    def called(self) -> set[tuple[AccountId, str]]:
+        """Return (account, call id) of the calls that ended."""
+        return {(self.accounts[account], call_id) for _, account, call_id in self.calls}
+
+    def hours(self) -> set[tuple[int, int]]:
+        """Return (account, hour) of every event that is counted."""
+        owners = [account for account, *_ in self.series]
+        return {(owners[row[0]], row[1] // _HOUR_MINUTES) for row in self.rows}.union(self.bare_hours)
+
+    def pending(self, seqs: Iterable[int], scheme: Scheme) -> list[Pending]:
+        """Return these events one by one, read again by *scheme*; what does not fit it counts as unmetered."""
+        lines, keys = self.split(), list(self.keys)
+        return [_read_again(self.indexes[seq], lines[seq], keys[seq], scheme) for seq in seqs]
+
+    def without(self, refused: Collection[int], scheme: Scheme) -> "Bundle":
+        """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
+        gone = self.pending(refused, scheme)
+        kept = [seq for seq in range(len(self)) if seq not in refused]
+        if self.bare_hours or not set(self.delicate).isdisjoint(refused):
+            return fold(self.pending(kept, scheme))
+        out = Tally()
+        for pending in gone:
+            for reading in pending.readings:
+                out.take(pending.event.account_id, pending.event.time_us, reading)
+        lines, keys = (
+            self.split(),
+            [self.packed_keys[at : at + KEY_BYTES] for at in range(0, len(self.packed_keys), KEY_BYTES)],
+        )
+        return Bundle(
+            accounts=self.accounts,
+            indexes=[self.indexes[seq] for seq in kept],
+            packed_keys=b"".join([keys[seq] for seq in kept]),
+            lines=b"\n".join([lines[seq] for seq in kept]),
+            series=self.series,
+            rows=self._rows_and(out),
+            marks=self.marks,
+            uniques=self.uniques,
+            labels=[label for label in self.labels if label.seq not in refused],
+            words=[word for word in self.words if word.seq not in refused],
+            calls=[call for call in self.calls if call[0] not in refused],
+            delicate=self.delicate,
+        )
+
+    def _rows_and(self, tally: Tally) -> list[list[int]]:
+        """Return the rows with those of a *tally* of the same series added; rows of no events go."""
+        series = self.series_keys()
+        rows = []
+        for row in self.rows:
+            change = tally.rows.get((series[row[0]], row[1]))
+            if change is None:
+                rows.append(row)
+            elif row[2] + change[0]:
+                rows.append([*row[:2], *(old + new for old, new in zip(row[2:], change, strict=True))])
+        return rows
+
+    def add_to(self, tally: Tally) -> None:
+        """Add all that the events count to *tally*."""
+        series = self.series_keys()
+        for place, minute, *row in self.rows:
+            tally.add_row((series[place], minute), row)
+        for place, minute, meter_no, mark in self.marks:
+            tally.add_mark((series[place], minute, meter_no), mark)
+        tally.uniques.update((series[place], minute, *rest) for place, minute, *rest in self.uniques)  # type: ignore[misc]
+
+
+def _read_again(index: int, line: bytes, key: Key, scheme: Scheme) -> Pending:
+    """Read an event as it is kept; its identity and digest are not made anew, as they know what was left out."""
+    body = decode_json(line)
+    assert isinstance(body, dict)  # or it would not have been kept
+    time_us = parse_event_time(body["time"], "/time")
+    data = body.get("data")
+    event = Event(index, body["subject"], body["id"], body["type"], time_us, data or {}, line, *key[1:])
+    return read_kept(event, scheme)
+
+
+# --- making them --------------------------------------------------------------------------------------------------
+
+
+def fold(pending: Sequence[Pending]) -> Bundle:
+    """Return what *pending* add up to."""
+    places: dict[AccountId, int] = {}
+    bundle = Bundle([], [], b"", b"")
+    series: dict[tuple[int, int, Dimensions], int] = {}
+    rows: dict[tuple[int, int], list[int]] = {}
+    marks: dict[tuple[int, int, int], str] = {}
+    uniques: set[tuple[int, int, int, int, int]] = set()
+    bare: set[tuple[int, int]] = set()
+    packed = []
+    pack = _KEY.pack
+    for seq, item in enumerate(pending):
+        event = item.event
+        account = places.setdefault(event.account_id, len(places))
+        packed.append(pack(account, event.key_hi, event.key_lo, event.digest))
+        minute = event.time_us // MINUTE_US
+        for reading in item.readings:
+            place = series.setdefault((account, reading.type_no, reading.dimensions), len(series))
+            row = rows.get((place, minute))
+            if row is None:
+                row = rows[place, minute] = [place, minute, 1]
+                for value in reading.values:
+                    row += (0, 0) if value is None else (1, value)
+            else:
+                row[2] += 1
+                at = 3
+                for value in reading.values:
+                    if value is not None:
+                        row[at] += 1
+                        row[at + 1] += value
+                    at += 2
+            if reading.marks or reading.uniques:
+                bundle.delicate.append(seq)
+                for meter_no, mark in reading.marks:
+                    if mark > marks.get((place, minute, meter_no), ""):
+                        marks[place, minute, meter_no] = mark
+                uniques.update((place, minute, *unique) for unique in reading.uniques)
+        if not item.readings:
+            bare.add((account, minute // _HOUR_MINUTES))
+        for dimension, labelled, name in item.labels:
+            bundle.labels.append(Label(account, dimension, labelled, event.time_us, name, seq))
+        if item.word is not None:
+            bundle.words.append(Word(seq, account, *item.word))
+        if event.type == CALL and isinstance(call_id := event.data.get("call_id"), str):
+            bundle.calls.append((seq, account, call_id))
+    bundle.accounts = list(places)
+    bundle.indexes = [item.event.index for item in pending]
+    bundle.packed_keys = b"".join(packed)
+    bundle.lines = b"\n".join([item.event.line for item in pending])
+    bundle.series = list(series)
+    bundle.rows = list(rows.values())
+    bundle.marks = [(*key, mark) for key, mark in marks.items()]
+    bundle.uniques = sorted(uniques)
+    bundle.bare_hours = sorted(bare)
+    return bundle
