@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tallybook.ledger import recent
 from tests.support.postgres import PostgresServer
 from tests.support.suites import LEFT_OUT, SUITES, in_ci
 
@@ -15,6 +16,13 @@ POSTGRES_FIXTURES = {"postgres_server", "postgres_url"}
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if in_ci() else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let so few rows lie in `recent` that what a test writes is partly there and partly in the rollups."""
+    for name, bound in {"ROWS_MAX": 40, "ACCOUNT_ROWS_MAX": 9, "MOVED_MIN": 5}.items():
+        monkeypatch.setattr(recent, name, bound)
 
 
 @pytest.fixture(scope="session")

@@ -256,7 +256,7 @@ def test_a_sender_who_goes_away_changes_nothing(works: Works) -> None:
 
 REFUSALS = {
     "identities": "the first write",
-    "rollups": "in the middle",
+    "recent": "in the middle",
     "raw_index": "the last write",
 }
 

@@ -6,6 +6,7 @@ Not for what the windows are (see `window`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import msgspec
 
@@ -32,6 +33,10 @@ class Segment(msgspec.Struct, gc=False):
     stride: int
 
 
+MINUTES = {Level.MINUTE: 1, Level.HOUR: 60, Level.DAY: 1440}
+"""How many minutes a bucket has; months differ."""
+Minutes = tuple[int, int, int, int, int]
+"""Minutes [low, high) and, as for a segment, a window and a stride, by buckets of so many minutes."""
 _BUCKETS = {MINUTE_US: (Level.MINUTE, MINUTE_US), HOUR_US: (Level.HOUR, HOUR_US), DAY_US: (Level.DAY, DAY_US)}
 
 
@@ -96,6 +101,30 @@ def _add(segments: list[Segment], level: Level, low: int, high: int, window: int
             last.high, last.stride = high, 1
             return
     segments.append(Segment(level, low, high, window, 0))
+
+
+def in_minutes(segments: Sequence[Segment]) -> list[Minutes]:
+    """Return the minutes that *segments* stand for, as few spans of them as say the same."""
+    found: list[Minutes] = []
+    for segment in segments:
+        for span in _minutes_of(segment):
+            last = found[-1] if found else None
+            if last is not None and last[1] == span[0] and last[2:4] == span[2:4] == (span[2], 0):
+                found[-1] = (last[0], *span[1:])
+            else:
+                found.append(span)
+    return found
+
+
+def _minutes_of(segment: Segment) -> list[Minutes]:
+    low, high, window, stride = segment.low, segment.high, segment.window, segment.stride
+    if segment.level is not Level.MONTH:
+        size = MINUTES[segment.level]
+        return [(low * size, high * size, window, stride, size)]
+    starts = [month_start_minute(month) for month in range(low, high + 1)]
+    if not stride:
+        return [(starts[0], starts[-1], window, 0, 1)]
+    return [(first, last, window + place * stride, 0, 1) for place, (first, last) in enumerate(pairwise(starts))]
 
 
 def _buckets(low: int, high: int) -> Iterator[tuple[Level, int, int]]:

@@ -1,6 +1,12 @@
-"""Adding a tally to the rollups: one statement a table, whatever the number of rows, at all four levels at once."""
+"""Adding a tally up: one statement a table, whatever the number of rows.
 
+Sums go to `recent` and move on from there (see `recent`); marks and distinct values, of which there are few, go to all
+four levels at once.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
@@ -8,26 +14,31 @@ from sqlalchemy.sql.elements import TextClause
 from tallybook.core.aggregate import Tally
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import MINUTE_US
-from tallybook.core.number import NANOS
+from tallybook.core.number import NANOS, to_limbs
 from tallybook.core.window import month_bucket
+from tallybook.ledger.recent import Recent
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
-from tallybook.ledger.tables import SLOTS
+from tallybook.ledger.tables import SLOT, SLOTS, SUMS
 
-_SLOT = ("count", "giga", "unit", "nano")
 _Form = tuple[int, bool]
 """How many slots a row fills, and whether all its sums are whole numbers below 10^9: most are, and cost less."""
 _FORMS: tuple[_Form, ...] = ((0, True), *((slots, plain) for slots in range(1, SLOTS + 1) for plain in (True, False)))
 _LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 _BIGINT = "bigint"
-_PLACE = [(name, _BIGINT) for name in ("account_no", "type_no", "series_no", "minute", "month")]
+_PLACE = tuple((name, _BIGINT) for name in ("account_no", "type_no", "minute", "series_no"))
+_account_no = itemgetter(0)
 
 
 class AddUp:
-    """Writes tallies inside the caller's transaction, which holds the lane of their accounts."""
+    """Writes tallies inside the caller's transaction, which holds the lane of their accounts.
+
+    `forget` follows where that transaction is rolled back.
+    """
 
     def __init__(self, *, sqlite: bool) -> None:
-        self._rollups = {form: _rollups_sql(form, sqlite=sqlite) for form in _FORMS}
+        self._recent = Recent(sqlite=sqlite)
+        self._add = {form: _recent_sql(form, sqlite=sqlite) for form in _FORMS}
         self._marks = _by_level(
             "marks",
             [("place", _BIGINT), ("mark", "text")],
@@ -38,87 +49,113 @@ class AddUp:
         columns = [(name, _BIGINT) for name in ("place", "value_hi", "value_lo")]
         self._uniques = _by_level("uniques", columns, sums={}, update="", sqlite=sqlite)
 
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        self._recent.forget()
+
     def write(
         self, connection: Connection, tally: Tally, accounts: Mapping[AccountId, int], numbers: SeriesNumbers
     ) -> None:
-        """Add *tally* to the rollups; its series have been resolved in *numbers*."""
-        months: dict[int, int] = {}
-        places = numbers.places(tally.series(), accounts)
-        rows: dict[_Form, list[list[int]]] = {form: [] for form in _FORMS}
-        for (key, minute), row in tally.rows.items():
-            day = minute // 1440
-            month = months.get(day)
-            if month is None:
-                month = months[day] = month_bucket(minute * MINUTE_US)
-            _lay_out((*places[key], minute, month), row, rows)
-        for form, of_form in rows.items():
-            if of_form:
-                of_form.sort()
-                connection.execute(self._rollups[form], {"rows": to_json(of_form)})
+        """Add *tally* up; its series have been resolved in *numbers*."""
+        added: Counter[int] = Counter()
+        for form, of_form in _laid_out(tally, accounts, numbers).items():
+            of_form.sort()
+            connection.execute(self._add[form], {"rows": to_json(of_form)})
+            added.update(map(_account_no, of_form))
         if tally.marks:
             marks = [
-                (*places[key], minute, month_bucket(minute * MINUTE_US), place, mark)
+                (accounts[key[0]], key[1], minute, numbers[key], month_bucket(minute * MINUTE_US), place, mark)
                 for (key, minute, place), mark in tally.marks.items()
             ]
             connection.execute(self._marks, {"rows": to_json(sorted(marks))})
         if tally.uniques:
             uniques = [
-                (*places[key], minute, month_bucket(minute * MINUTE_US), *rest) for key, minute, *rest in tally.uniques
+                (accounts[key[0]], key[1], minute, numbers[key], month_bucket(minute * MINUTE_US), *rest)
+                for key, minute, *rest in tally.uniques
             ]
             connection.execute(self._uniques, {"rows": to_json(sorted(uniques))})
+        if added:
+            self._recent.make_room(connection, added)
+
+
+def _laid_out(tally: Tally, accounts: Mapping[AccountId, int], numbers: SeriesNumbers) -> dict[_Form, list[list[int]]]:
+    """Return the rows of *tally* by their form."""
+    rows: dict[_Form, list[list[int]]] = {}
+    plain: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
+    find = numbers.find
+    for (key, minute), row in tally.rows.items():
+        account_id, type_no, _ = key
+        series_no = find(key)
+        if series_no is None:
+            series_no = numbers[key]
+        where = (accounts[account_id], type_no, minute, series_no)
+        if len(row) > _PLAIN_MAX or not _lay_plain(where, row, plain):
+            _lay_out(where, row, rows)
+    for slots, of_form in enumerate(plain):
+        if of_form:
+            rows.setdefault((slots, True), []).extend(of_form)
+    return rows
+
+
+_PLAIN_MAX = 2 * SLOTS + 1
+
+
+def _lay_plain(where: tuple[int, ...], row: list[int], plain: list[list[list[int]]]) -> bool:
+    """Add a row of one part whose sums are all whole numbers below 10^9 to *plain*, by its slots; False for others."""
+    flat = [*where, 0, row[0]]
+    add = flat.append
+    at = 1
+    for total in row[2::2]:
+        unit, nano = divmod(total, NANOS)
+        if nano or not 0 <= unit < NANOS:
+            return False
+        add(row[at])
+        add(unit)
+        at += 2
+    plain[at // 2].append(flat)
+    return True
 
 
 def _lay_out(where: tuple[int, ...], row: list[int], rows: dict[_Form, list[list[int]]]) -> None:
-    """Add a tally's row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there
-    were.
-    """
+    """Add any row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there were."""
     fields = len(row) // 2
     for part in range(max(1, -(-fields // SLOTS))):
         first, end = part * SLOTS, min(fields, (part + 1) * SLOTS)
         flat = [*where, part, 0 if part else row[0]]
-        units: list[int] = []
-        limbs: list[int] = []
-        is_plain = True
         for place in range(2 * first + 1, 2 * end + 1, 2):
-            whole, nano = divmod(row[place + 1], NANOS)  # `to_limbs`, without a call for each
-            giga, unit = divmod(whole, NANOS)
-            is_plain = is_plain and not giga and not nano
-            units += (row[place], unit)
-            limbs += (row[place], giga, unit, nano)
-        flat += units if is_plain else limbs
-        rows[end - first, is_plain].append(flat)
+            flat += (row[place], *to_limbs(row[place + 1]))
+        rows.setdefault((end - first, end == first), []).append(flat)
 
 
-def _rollups_sql(form: _Form, *, sqlite: bool) -> TextClause:
-    """Return the statement for rows of that form; other slots and limbs stay as they are, in new rows zero."""
+def _recent_sql(form: _Form, *, sqlite: bool) -> TextClause:
+    """Return the statement for rows of that form; other slots and limbs stay as they are, in new rows zero.
+
+    SQLite adds rows of one key one after the other, and is quicker if it need not group them first; PostgreSQL refuses
+    to change a row twice in one statement.
+    """
     slots, is_plain = form
-    parts = ("count", "unit") if is_plain else _SLOT
-    filled = [f"{name}_{n}" for n in range(1, slots + 1) for name in parts]
-    empty = [f"{name}_{n}" for n in range(1, SLOTS + 1) for name in _SLOT if f"{name}_{n}" not in filled]
-    sums = {name: f"sum({name})" for name in ("events", *filled)}
-    update = ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in sums)
-    columns = [("part", _BIGINT), *((name, _BIGINT) for name in sums)]
-    return _by_level("rollups", columns, sums=sums, zeros=empty, update=update, sqlite=sqlite)
+    parts = ("count", "unit") if is_plain else SLOT
+    filled = ("events", *(f"{name}_{n}" for n in range(1, slots + 1) for name in parts))
+    key = ("account_no", "type_no", "minute", "series_no", "part")
+    source = unfold("rows", (*_PLACE, ("part", _BIGINT), *((name, _BIGINT) for name in filled)), sqlite=sqlite)
+    picks = filled if sqlite else tuple(f"sum({name})" for name in filled)
+    empty = tuple(name for name in SUMS if name not in filled)
+    grouped = "" if sqlite else f" GROUP BY {', '.join(key)}"
+    update = ", ".join(f"{name} = recent.{name} + excluded.{name}" for name in filled)
+    return text(
+        f"INSERT INTO recent ({', '.join((*key, *filled, *empty))})"
+        f" SELECT {', '.join((*key, *picks, *('0' for _ in empty)))} FROM ({source}) s WHERE true{grouped}"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}"
+    )
 
 
 def _by_level(
-    table: str,
-    columns: Sequence[tuple[str, str]],
-    *,
-    sums: Mapping[str, str],
-    zeros: Sequence[str] = (),
-    update: str,
-    sqlite: bool,
+    table: str, columns: Sequence[tuple[str, str]], *, sums: Mapping[str, str], update: str, sqlite: bool
 ) -> TextClause:
-    """Return the statement that adds minute rows to all four levels of *table*.
-
-    SQLite adds rows of one bucket one after the other, and is quicker if it need not group them first; PostgreSQL
-    refuses to change a row twice in one statement.
-    """
+    """Return the statement that adds minute rows to all four levels of *table*; see `_recent_sql` for the stores."""
     keys = tuple(name for name, _ in columns if name not in sums)
     key = ("account_no", "type_no", "level", "bucket", "series_no", *keys)
     picks = ", ".join((*keys, *(name if sqlite else f"{formula} AS {name}" for name, formula in sums.items())))
-    picks += "".join(f", 0 AS {name}" for name in zeros)
     if sqlite:
         levels = ", ".join(f"({level})" for level, _ in _LEVELS)
         buckets = " ".join(f"WHEN {level} THEN {bucket}" for level, bucket in _LEVELS)
@@ -133,8 +170,8 @@ def _by_level(
             for level, bucket in _LEVELS
         )
     action = f"({', '.join(key)}) DO UPDATE SET {update}" if update else "DO NOTHING"
-    source = unfold("rows", (*_PLACE, *columns), sqlite=sqlite)
+    source = unfold("rows", (*_PLACE, ("month", _BIGINT), *columns), sqlite=sqlite)
     return text(
-        f"WITH s AS MATERIALIZED ({source}) INSERT INTO {table} ({', '.join((*key, *sums, *zeros))})"
+        f"WITH s AS MATERIALIZED ({source}) INSERT INTO {table} ({', '.join((*key, *sums))})"
         f" SELECT * FROM ({selects}) l WHERE true ON CONFLICT {action}"
     )

@@ -83,6 +83,7 @@ class Committer:
                 self._watching.undo()
             self._numbers.forget_new()
             self._identities.forget()
+            self._add_up.forget()
             self._accounts_found = {}
             raise
         self._numbers.keep_new()

@@ -29,6 +29,7 @@ from tallybook.ledger.tables import (
     lanes,
     marks,
     raw_batches,
+    recent,
     rollups,
     series,
     uniques,
@@ -64,6 +65,9 @@ class Fills:
         try:
             with self._ledger.writing() as connection:
                 progress = self._step(connection, scheme)
+        except BaseException:
+            self._add_up.forget()
+            raise
         finally:
             self._numbers.forget_new()
         return progress
@@ -145,7 +149,7 @@ class Fills:
             return None
         mine = series.c.type_no == retired.type_no
         owners = list(connection.scalars(select(series.c.account_no).where(mine).distinct().limit(ACCOUNTS_A_STEP_MAX)))
-        for table in (rollups, marks, uniques, series):
+        for table in (recent, rollups, marks, uniques, series):
             at = table.c.account_no.in_(owners) & (table.c.type_no == retired.type_no)
             connection.execute(delete(table).where(at))
         if not owners:
@@ -177,5 +181,6 @@ def _forget_unmetered(connection: Connection, scheme: Scheme, event_type: str) -
     is_it = series.c.type_no.in_(scheme.unmetered_nos) & (series.c.dims == unmetered_dims(event_type))
     found = select(series.c.account_no, series.c.series_no, series.c.type_no).where(is_it)
     for account_no, series_no, type_no in connection.execute(found).all():
-        mine = (rollups.c.account_no == account_no) & (rollups.c.series_no == series_no)
-        connection.execute(delete(rollups).where(mine, rollups.c.type_no == type_no))
+        for table in (recent, rollups):
+            mine = (table.c.account_no == account_no) & (table.c.series_no == series_no)
+            connection.execute(delete(table).where(mine, table.c.type_no == type_no))

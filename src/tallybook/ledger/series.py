@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
@@ -11,8 +11,6 @@ from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
-
-Place = tuple[int, int, int]
 
 CACHED_MAX = 100_000
 FOLDED = "~other"
@@ -57,12 +55,9 @@ class SeriesNumbers:
             number = self._new.get(key)
         return self._folded[key] if number is None else number
 
-    def places(self, keys: Iterable[SeriesKey], accounts: Mapping[AccountId, int]) -> dict[SeriesKey, Place]:
-        """Return where the rollups of each key are: account, type and series by number."""
-        known = self._known.get
-        return {
-            key: (accounts[key[0]], key[1], self[key] if (number := known(key)) is None else number) for key in keys
-        }
+    def find(self, key: SeriesKey) -> int | None:
+        """Return the number of a series that was known before this transaction; for others ask ``[key]``."""
+        return self._known.get(key)
 
     def keep_new(self) -> None:
         """Remember the numbers of a committed transaction."""

@@ -181,8 +181,23 @@ series = Table(
 """One combination of dimension values; *dims* is a JSON object, *dims_key* its 128-bit hash."""
 
 
-def _slot(place: int) -> list[Column[int]]:
-    return [number(f"{name}_{place}") for name in ("count", "giga", "unit", "nano")]
+SLOT = ("count", "giga", "unit", "nano")
+"""The columns of one slot: how many events carried the field, and the limbs of their sum."""
+SUMS = ("events", *(f"{name}_{place}" for place in range(1, SLOTS + 1) for name in SLOT))
+"""The columns of a row that add up."""
+
+recent = Table(
+    "recent",
+    metadata,
+    number("account_no", primary_key=True),
+    number("type_no", primary_key=True),
+    number("minute", primary_key=True),
+    number("series_no", primary_key=True),
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    *(number(name) for name in SUMS),
+    sqlite_with_rowid=False,
+)
+"""What commits added and the rollups do not hold yet: rows by the minute, which move there many at a time."""
 
 
 rollups = Table(
@@ -194,11 +209,10 @@ rollups = Table(
     number("bucket", primary_key=True),
     number("series_no", primary_key=True),
     Column("part", SmallInteger, primary_key=True, autoincrement=False),
-    number("events"),
-    *(column for place in range(1, SLOTS + 1) for column in _slot(place)),
+    *(number(name) for name in SUMS),
     sqlite_with_rowid=False,
 )
-"""The partial aggregates: per slot, how many events carried the field and their sum in limbs."""
+"""The partial aggregates of all but `recent`: per slot, how many events carried the field and their sum in limbs."""
 
 marks = Table(
     "marks",

@@ -1,21 +1,19 @@
-"""Reading rollups: sums, marks and distinct values of any windows, in one snapshot.
+"""Reading usage: sums, marks and distinct values of any windows, in one snapshot.
 
-A question becomes one statement: its segments (runs of rollup buckets) are unfolded from one JSON parameter and each
-is one range of the primary key.
+A question becomes one statement (see `usage_sql`): its segments, which are runs of rollup buckets, and the minutes that
+they stand for, of which `recent` may hold a part.
 """
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from types import MappingProxyType
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, select, text
-from sqlalchemy.sql.elements import TextClause
+from sqlalchemy import Connection, select
 
-from tallybook.core.cover import Level, Segment
+from tallybook.core.cover import MINUTES, Minutes, Segment, in_minutes
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
@@ -28,8 +26,9 @@ from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts, read_lives
-from tallybook.ledger.rows import fold, from_json, to_json, unfold
-from tallybook.ledger.tables import SLOTS, raw_batches, raw_index, rollups
+from tallybook.ledger.rows import fold, from_json, to_json
+from tallybook.ledger.tables import SLOTS, raw_batches, raw_index
+from tallybook.ledger.usage_sql import SPAN, by_place_sql, first_minute_sql, ranking_sql, run_sql, sums_sql
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
 KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
@@ -41,11 +40,10 @@ _VERSION = Hot("SELECT max(catalogue_version) FROM lanes")
 _SERIES = Hot(
     "SELECT series_no, dims FROM series WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
 )
-_SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
-_GROUP = [(name, "bigint") for name in ("series_no", "group_no")]
 RUN_BUCKETS_MIN = 16
 """A run of at least so many buckets is read by a statement of its own, which is faster by the bucket."""
-_WINDOW = "s.window_no + s.stride * (r.bucket - s.low)"
+CLIPPED_MIN = 32
+"""So many spans of minutes are first cut down to what `recent` has."""
 
 
 class Usage:
@@ -66,13 +64,13 @@ class Usage:
     ) -> list[tuple[AccountId, Mapping[str, str], int, tuple[tuple[int, int], ...]]]:
         """Return (account, dimensions, events, slots) per account or, *by_series*, per account and series.
 
-        There is one such row for each part of the rollups that holds one of the slots; they add up.
+        There is one such row for each part of the rollups that holds one of the slots, and of `recent`; they add up.
         """
         found = []
         with self._ledger.reading() as connection:
             for part, wanted in _by_part(place.slots):
-                statement = _ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
-                parameters = {"type_no": place.type_no, "rows": _segment_json(segments), "part": part}
+                statement = ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
+                parameters = {"type_no": place.type_no, "part": part, **_unfolded(segments, in_minutes(segments))}
                 for account_id, dims, *sums in connection.execute(statement, parameters):
                     events, *limbs = map(int, sums)
                     found.append((AccountId(account_id), json.loads(dims), events, _slots(limbs, wanted, place.slots)))
@@ -110,19 +108,26 @@ class Snapshot:
 
     def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
-        long = [segment for segment in segments if segment.stride and segment.high - segment.low >= RUN_BUCKETS_MIN]
+        long = [segment for segment in segments if _is_long(segment)]
         rest = [segment for segment in segments if segment not in long] if long else segments
+        minutes = self._clipped(place, in_minutes(rest))
         for part, wanted in _by_part(place.slots):
             shape = (_within(wanted), groups is not None, self._sqlite)
-            parameters = self._parameters(place, rest, groups) | {"part": part}
+            parameters = self._parameters(place, groups) | {"part": part}
             for run in long:
-                bounds = {"level": int(run.level), "low": run.low, "high": run.high}
-                rows = self._folded(_run_sql(*shape), parameters | bounds)
+                rows = self._folded(run_sql(*shape), parameters | _bounds(run))
                 for row in rows:
                     row[0] += run.window - run.low
                 yield SumRows(wanted, rows)
             if rest:
-                yield SumRows(wanted, self._folded(_sums_sql(*shape), parameters))
+                yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(rest, minutes)))
+
+    def _clipped(self, place: Place, minutes: list[Minutes]) -> list[Minutes]:
+        """Return those of many spans that `recent` has anything of."""
+        if len(minutes) < CLIPPED_MIN:
+            return minutes
+        first, last = SPAN.rows(self.connection, {"account_no": place.account_no, "type_no": place.type_no})[0]
+        return [] if first is None else [span for span in minutes if span[0] <= last and span[1] > first]
 
     def _folded(self, statement: Hot, parameters: Mapping[str, object]) -> list[list[int]]:
         return from_json(statement.scalar(self.connection, parameters))
@@ -131,14 +136,14 @@ class Snapshot:
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
-        statement = _by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
+        statement = by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
         yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
 
     def uniques(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
-        statement = _by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
+        statement = by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
         yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
@@ -169,14 +174,10 @@ class Snapshot:
 
     def first_minute(self, place: Place, span: Span, groups: Mapping[int, int] | None) -> int | None:
         """Return the start, in microseconds, of the first minute in *span* with a row in *groups*."""
-        table = rollups.c
-        mine = (table.account_no == place.account_no) & (table.type_no == place.type_no) & (table.level == Level.MINUTE)
-        inside = (table.bucket >= span.start_us // MINUTE_US) & (table.bucket * MINUTE_US < span.end_us)
-        wanted = select(table.bucket).where(mine, inside, table.events != 0)  # 0: all of it was taken back
-        if groups is not None:
-            wanted = wanted.where(table.series_no.in_(list(groups)))
-        first = self.connection.scalar(wanted.order_by(table.bucket).limit(1))
-        return None if first is None else first * MINUTE_US
+        parameters = self._parameters(place, groups)
+        parameters |= {"low": span.start_us // MINUTE_US, "high": -(-span.end_us // MINUTE_US)}
+        first = first_minute_sql(grouped=groups is not None, sqlite=self._sqlite).scalar(self.connection, parameters)
+        return None if first is None else int(first) * MINUTE_US
 
     def resource_counts(self, account_no: int) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are."""
@@ -186,22 +187,32 @@ class Snapshot:
         """Return from when to when each thing of *kinds* existed."""
         return [life for kind in sorted(kinds) for life in read_lives(self.connection, account_no, kind)]
 
-    def _parameters(
-        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
-    ) -> dict[str, object]:
+    def _parameters(self, place: Place, groups: Mapping[int, int] | None) -> dict[str, object]:
         parameters: dict[str, object] = {"account_no": place.account_no, "type_no": place.type_no}
-        if segments:
-            parameters["rows"] = _segment_json(segments)
         if groups is not None:
             parameters["groups"] = to_json(list(groups.items()))
         return parameters
 
     def _at(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> dict[str, object]:
-        return self._parameters(place, segments, groups) | {"place": place.place}
+        return self._parameters(place, groups) | {"rows": _segment_json(segments), "place": place.place}
+
+
+def _is_long(segment: Segment) -> bool:
+    return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN and segment.level in MINUTES
+
+
+def _bounds(run: Segment) -> dict[str, object]:
+    size = MINUTES[run.level]
+    bounds = {"level": int(run.level), "low": run.low, "high": run.high}
+    return {**bounds, "low_minute": run.low * size, "high_minute": run.high * size, "size": size}
 
 
 def _segment_json(segments: Sequence[Segment]) -> str:
     return to_json([(int(s.level), s.low, s.high, s.window, s.stride) for s in segments])
+
+
+def _unfolded(segments: Sequence[Segment], minutes: Sequence[Minutes]) -> dict[str, object]:
+    return {"rows": _segment_json(segments), "minutes": to_json(minutes)}
 
 
 def _by_part(slots: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
@@ -229,89 +240,3 @@ _NAMES = {
     )
     for sqlite in (True, False)
 }
-
-
-# --- the statements -----------------------------------------------------------------------------------------------
-
-
-def _names(slots: Sequence[int]) -> list[str]:
-    return [f"{name}_{slot % SLOTS + 1}" for slot in slots for name in ("count", "giga", "unit", "nano")]
-
-
-def _columns(slots: Sequence[int]) -> str:
-    return "".join(f", sum(r.{name}) AS {name}" for name in _names(slots))
-
-
-def _fold_sums(window: str, group: str, slots: Sequence[int], source: str, *, sqlite: bool) -> Hot:
-    """Return the statement that adds up *source* (FROM, WHERE and GROUP BY) in rows of window, group, events, sums."""
-    sums = f"SELECT {window} AS w, {group} AS grp, sum(r.events) AS events{_columns(slots)} {source}"
-    return Hot(fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
-
-
-def _once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
-    """Return rows unfolded once, before the join.
-
-    SQLite would otherwise read the JSON again for every rollup; a limit keeps it from doing so, and integers can be
-    indexed.
-    """
-    rows = unfold(parameter, columns, sqlite=sqlite)
-    if not sqlite:
-        return rows
-    return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
-
-
-def _source(table: str, *, grouped: bool, sqlite: bool) -> str:
-    """Return FROM and WHERE: segments first, so that each is one range of the table's key."""
-    segments = _once("rows", _SEGMENT, sqlite=sqlite)
-    groups = _once("groups", _GROUP, sqlite=sqlite)
-    join = f" CROSS JOIN ({groups}) g" if grouped else ""
-    match = " AND g.series_no = r.series_no" if grouped else ""
-    return (
-        f" FROM ({segments}) s CROSS JOIN {table} r{join} WHERE r.account_no = :account_no AND r.type_no = :type_no"
-        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high{match}"
-    )
-
-
-@lru_cache(maxsize=256)
-def _run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
-    """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
-    group = "g.group_no" if grouped else "0"
-    groups = _once("groups", _GROUP, sqlite=sqlite)
-    join = f" CROSS JOIN ({groups}) g" if grouped else ""
-    match = " AND g.series_no = r.series_no" if grouped else ""
-    source = (
-        f"FROM rollups r{join}"
-        " WHERE r.account_no = :account_no AND r.type_no = :type_no AND r.level = :level AND r.bucket >= :low"
-        f" AND r.bucket < :high AND r.part = :part{match} GROUP BY r.bucket, {group if grouped else 'r.level'}"
-    )
-    return _fold_sums("r.bucket", group, slots, source, sqlite=sqlite)
-
-
-@lru_cache(maxsize=256)
-def _sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
-    """Return the sums of any segments by window."""
-    group = "g.group_no" if grouped else "0"
-    source = f"{_source('rollups', grouped=grouped, sqlite=sqlite)} AND r.part = :part GROUP BY 1, 2"
-    return _fold_sums(_WINDOW, group, slots, source, sqlite=sqlite)
-
-
-@lru_cache(maxsize=16)
-def _by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> TextClause:
-    group = "g.group_no" if grouped else "0"
-    source = _source(table, grouped=grouped, sqlite=sqlite)
-    if table == "marks":
-        return text(f"SELECT {_WINDOW} AS w, {group} AS grp, {wanted}{source} AND r.place = :place GROUP BY 1, 2")
-    return text(f"SELECT DISTINCT {_WINDOW} AS w, {group} AS grp, {wanted}{source} AND r.place = :place")
-
-
-@lru_cache(maxsize=64)
-def _ranking_sql(slots: tuple[int, ...], *, by_series: bool, sqlite: bool) -> TextClause:
-    segments = _once("rows", _SEGMENT, sqlite=sqlite)
-    dims = "x.dims" if by_series else "'{}'"
-    join = " JOIN series x ON x.account_no = r.account_no AND x.series_no = r.series_no" if by_series else ""
-    return text(
-        f"SELECT a.account_id, {dims} AS dims, sum(r.events){_columns(slots)} FROM accounts a"
-        f" CROSS JOIN ({segments}) s JOIN rollups r ON r.account_no = a.account_no AND r.type_no = :type_no"
-        f" AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high AND r.part = :part{join}"
-        " GROUP BY a.account_id, dims"
-    )

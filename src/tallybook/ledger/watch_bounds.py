@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from tallybook.core.cover import Segment, cover
+from tallybook.core.cover import cover, in_minutes
 from tallybook.core.limit import LimitKind
 from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.plan import Account
@@ -22,6 +22,8 @@ from tallybook.ledger.tables import SLOTS
 Asked = tuple[Account, Watched, Gauge, str, int]
 """Account, what is watched of it, the gauge, its subject, and the period."""
 
+_RECENT = -1
+"""Stands for the minutes of `recent` where the levels of rollups have their numbers."""
 _COLUMNS = [(name, "bigint") for name in ("tag", "account_no", "type_no", "level", "low", "high")]
 
 
@@ -33,13 +35,20 @@ class Bounds:
         if sqlite:  # or it would read the JSON again for every rollup
             rows = f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in _COLUMNS)} FROM ({rows}) LIMIT -1"
         names = [f"{limb}_{slot}" for slot in range(1, SLOTS + 1) for limb in ("giga", "unit", "nano")]
-        sums = (
-            "SELECT s.tag AS tag, sum(r.events) AS events, "
-            + ", ".join(f"sum(r.{name}) AS {name}" for name in names)
-            + f" FROM ({rows}) s CROSS JOIN rollups r WHERE r.account_no = s.account_no AND r.type_no = s.type_no"
-            " AND r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high AND r.part = 0 GROUP BY s.tag"
+        arms = (
+            ("rollups", "r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high"),
+            ("recent", f"s.level = {_RECENT} AND r.minute >= s.low AND r.minute < s.high"),
         )
-        self._sums = Hot(fold(("tag", "events", *names), f"FROM ({sums}) x", sqlite=sqlite))
+        listed = ", ".join(f"r.{name}" for name in ("events", *names))
+        found = " UNION ALL ".join(
+            f"SELECT s.tag, {listed} FROM s CROSS JOIN {table} r WHERE r.account_no = s.account_no"
+            f" AND r.type_no = s.type_no AND {inside} AND r.part = 0"
+            for table, inside in arms
+        )
+        sums = ", ".join(f"sum({name}) AS {name}" for name in ("events", *names))
+        added = f"SELECT tag, {sums} FROM ({found}) f GROUP BY tag"
+        listing = f"WITH s AS MATERIALIZED ({rows}) "
+        self._sums = Hot(listing + fold(("tag", "events", *names), f"FROM ({added}) x", sqlite=sqlite))
 
     def clear(self, connection: Connection, asked: Sequence[Asked], now_us: int) -> list[tuple[int, Left]]:
         """Return, of all that is *asked*, what is left at least where no threshold can have been reached."""
@@ -55,7 +64,7 @@ class Bounds:
             tag = tags.get(key)
             if tag is None:
                 tag = tags[key] = len(tags)
-                rows += [(tag, account.no, gauge.type_no, int(s.level), s.low, s.high) for s in _segments(key[2])]
+                rows += [(tag, account.no, gauge.type_no, *range_) for range_ in _ranges(key[2])]
             placed.append((tag, account.no, gauge, subject, period_us))
         if not rows:
             return []
@@ -70,10 +79,12 @@ class Bounds:
 
 
 @lru_cache(maxsize=1024)
-def _segments(span: Span) -> Sequence[Segment]:
+def _ranges(span: Span) -> Sequence[tuple[int, int, int]]:
+    """Return the (level, low, high) that a span's usage lies in."""
     covered = cover((span,))
     assert not covered.edges  # limits count whole minutes
-    return covered.segments
+    recent = [(_RECENT, low, high) for low, high, *_ in in_minutes(covered.segments)]
+    return [(int(s.level), s.low, s.high) for s in covered.segments] + recent
 
 
 def _bound(gauge: Gauge, sums: Sequence[int] | None) -> int:

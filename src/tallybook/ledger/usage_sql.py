@@ -1,0 +1,162 @@
+"""The statements that add usage up: rollups by segments, and beside them the rows of `recent`, by spans of minutes.
+
+What both say of a window and group adds up to the truth (see `recent`); it comes as rows of its own, and whoever reads
+them adds them. Segments and spans are unfolded from JSON, each one range of the table's key.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sqlalchemy import text
+from sqlalchemy.sql.elements import TextClause
+
+from tallybook.ledger.hot import Hot
+from tallybook.ledger.rows import fold, unfold
+from tallybook.ledger.tables import SLOT, SLOTS
+
+_SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
+_MINUTES = [(name, "bigint") for name in ("low", "high", "window_no", "stride", "size")]
+_GROUP = [(name, "bigint") for name in ("series_no", "group_no")]
+_MINE = "r.account_no = :account_no AND r.type_no = :type_no"
+_OF_ROLLUPS = "s.window_no + s.stride * (r.bucket - s.low)"
+_OF_RECENT = "s.window_no + s.stride * ((r.minute - s.low) / s.size)"
+_IN_SEGMENT = "r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high"
+_IN_MINUTES = "r.minute >= s.low AND r.minute < s.high"
+
+
+def _names(slots: Sequence[int]) -> list[str]:
+    return [f"{name}_{slot % SLOTS + 1}" for slot in slots for name in SLOT]
+
+
+def _columns(slots: Sequence[int]) -> str:
+    return "".join(f", sum(r.{name}) AS {name}" for name in _names(slots))
+
+
+def once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
+    """Return rows unfolded once, before the join.
+
+    SQLite would otherwise read the JSON again for every rollup; a limit keeps it from doing so, and integers can be
+    indexed.
+    """
+    rows = unfold(parameter, columns, sqlite=sqlite)
+    if not sqlite:
+        return rows
+    return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
+
+
+class _Groups:
+    """How the rows of a statement are put in groups: by a list of series, or all in group 0."""
+
+    def __init__(self, *, grouped: bool, sqlite: bool) -> None:
+        self.number = "g.group_no" if grouped else "0"
+        self.list = f"WITH g AS MATERIALIZED ({once('groups', _GROUP, sqlite=sqlite)}) " if grouped else ""
+        self.join = " CROSS JOIN g" if grouped else ""
+        self.match = " AND g.series_no = r.series_no" if grouped else ""
+
+
+def _folded(groups: _Groups, slots: Sequence[int], arms: Sequence[tuple[str, str]], *, sqlite: bool) -> Hot:
+    """Return the statement that adds up each of *arms*, a window and its source (FROM, WHERE and GROUP BY)."""
+    sums = " UNION ALL ".join(
+        f"SELECT {window} AS w, {groups.number} AS grp, sum(r.events) AS events{_columns(slots)} {source}"
+        for window, source in arms
+    )
+    return Hot(groups.list + fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
+
+
+@lru_cache(maxsize=256)
+def run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
+    """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    ends = f"r.part = :part{groups.match} GROUP BY"
+    rollups = (
+        f"FROM rollups r{groups.join} WHERE {_MINE} AND r.level = :level AND r.bucket >= :low AND r.bucket < :high"
+        f" AND {ends} r.bucket, {groups.number if grouped else 'r.level'}"
+    )
+    recent = (
+        f"FROM recent r{groups.join} WHERE {_MINE} AND r.minute >= :low_minute AND r.minute < :high_minute"
+        f" AND {ends} r.minute / :size, {groups.number if grouped else 'r.part'}"
+    )
+    return _folded(groups, slots, [("r.bucket", rollups), ("r.minute / :size", recent)], sqlite=sqlite)
+
+
+@lru_cache(maxsize=256)
+def sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
+    """Return the sums of any segments by window."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    arms = [
+        (
+            window,
+            (
+                f"FROM ({once(parameter, columns, sqlite=sqlite)}) s CROSS JOIN {table} r{groups.join}"
+                f" WHERE {_MINE} AND {inside} AND r.part = :part{groups.match} GROUP BY 1, 2"
+            ),
+        )
+        for window, parameter, columns, table, inside in (
+            (_OF_ROLLUPS, "rows", _SEGMENT, "rollups", _IN_SEGMENT),
+            (_OF_RECENT, "minutes", _MINUTES, "recent", _IN_MINUTES),
+        )
+    ]
+    return _folded(groups, slots, arms, sqlite=sqlite)
+
+
+@lru_cache(maxsize=16)
+def by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> TextClause:
+    """Return the greatest mark, or the distinct values, of any segments by window: these are in one place only."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    source = (
+        f"FROM ({once('rows', _SEGMENT, sqlite=sqlite)}) s CROSS JOIN {table} r{groups.join}"
+        f" WHERE {_MINE} AND {_IN_SEGMENT}{groups.match} AND r.place = :place"
+    )
+    picks = f"{_OF_ROLLUPS} AS w, {groups.number} AS grp, {wanted}"
+    if table == "marks":
+        return text(f"{groups.list}SELECT {picks} {source} GROUP BY 1, 2")
+    return text(f"{groups.list}SELECT DISTINCT {picks} {source}")
+
+
+@lru_cache(maxsize=64)
+def ranking_sql(slots: tuple[int, ...], *, by_series: bool, sqlite: bool) -> TextClause:
+    """Return the sums of any segments by account, and by series if asked."""
+    dims = "x.dims" if by_series else "'{}'"
+    join = " JOIN series x ON x.account_no = r.account_no AND x.series_no = r.series_no" if by_series else ""
+    return text(
+        " UNION ALL ".join(
+            f"SELECT a.account_id, {dims} AS dims, sum(r.events){_columns(slots)} FROM accounts a"
+            f" CROSS JOIN ({once(parameter, columns, sqlite=sqlite)}) s JOIN {table} r"
+            f" ON r.account_no = a.account_no AND r.type_no = :type_no AND {inside} AND r.part = :part{join}"
+            " GROUP BY a.account_id, dims"
+            for parameter, columns, table, inside in (
+                ("rows", _SEGMENT, "rollups", _IN_SEGMENT),
+                ("minutes", _MINUTES, "recent", _IN_MINUTES),
+            )
+        )
+    )
+
+
+_SAME = "o.account_no = r.account_no AND o.type_no = r.type_no AND o.series_no = r.series_no AND o.part = r.part"
+_TAKEN_BACK = "coalesce((SELECT o.events FROM {} o WHERE {} AND {}), 0)"
+
+
+@lru_cache(maxsize=4)
+def first_minute_sql(*, grouped: bool, sqlite: bool) -> Hot:
+    """Return the first minute in which a series has events that were not all taken back."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    firsts = []
+    for table, at, level, other, same in (
+        ("rollups", "bucket", "r.level = 0 AND ", "recent", "o.minute = r.bucket"),
+        ("recent", "minute", "", "rollups", "o.level = 0 AND o.bucket = r.minute"),
+    ):
+        rest = _TAKEN_BACK.format(other, _SAME, same)
+        wanted = " AND r.series_no IN (SELECT series_no FROM g)" if grouped else ""
+        firsts.append(
+            f"SELECT * FROM (SELECT r.{at} AS at FROM {table} r WHERE {_MINE} AND {level}r.part = 0"
+            f" AND r.{at} >= :low AND r.{at} < :high AND r.events + {rest} <> 0"
+            f"{wanted} ORDER BY r.{at} LIMIT 1) {table}_first"
+        )
+    return Hot(f"{groups.list}SELECT min(at) FROM ({' UNION ALL '.join(firsts)}) x")
+
+
+SPAN = Hot(
+    "SELECT (SELECT min(minute) FROM recent WHERE account_no = :account_no AND type_no = :type_no),"
+    " (SELECT max(minute) FROM recent WHERE account_no = :account_no AND type_no = :type_no)"
+)
+"""The first and the last minute of a type of which `recent` has anything."""
