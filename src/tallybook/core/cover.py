@@ -121,9 +121,9 @@ def _minutes_of(segment: Segment) -> list[Minutes]:
     if segment.level is not Level.MONTH:
         size = MINUTES[segment.level]
         return [(low * size, high * size, window, stride, size)]
+    if not stride:  # which may be all months there are
+        return [(month_start_minute(low), month_start_minute(high), window, 0, 1)]
     starts = [month_start_minute(month) for month in range(low, high + 1)]
-    if not stride:
-        return [(starts[0], starts[-1], window, 0, 1)]
     return [(first, last, window + place * stride, 0, 1) for place, (first, last) in enumerate(pairwise(starts))]
 
 
