@@ -9,7 +9,7 @@ from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.price import Price
 from tallybook.core.scheme import Generation, State, make_scheme, shapes_needed
-from tallybook.core.view import Sums, View, make_view
+from tallybook.core.view import SumRows, Sums, View, join_groups, make_view
 from tallybook.core.window import Span
 from tests.support.events import CATALOGUE
 
@@ -150,3 +150,25 @@ def test_views_of_the_same_series_share_their_statement_and_no_others_do() -> No
     told = [view("jobs"), view("jobs", ("worker",)), view("jobs", worker=("a",)), view("jobs_failed"), view("job_min")]
     told += [view("job_max"), view("job_last"), view("job_codes"), view("job_gpu_usd")]
     assert len(told) == len({one.selection for one in told})
+
+
+def test_groups_of_several_views_become_one_numbering() -> None:
+    """Each row of what is read together counts where its series count, in the group that it is in there."""
+    views = [view("jobs"), view("jobs", ("ok",)), view("jobs_failed"), view("job_cpu_eu", ("worker",))]
+    found = [one.number_groups(SERIES, ()) for one in views]
+    joined = join_groups(views, found)
+    assert {1, 2, 3} == set(joined)
+    rows = [[1, joined[series_no], 10**series_no, 0, 0, 0, 0] for series_no in SERIES]
+    for one in views:
+        one.add_rows(SumRows((0,), rows), 0, range(2))
+    counted = [{key: values[1] // NANOS for key, values in one.answer().groups.items()} for one in views]
+    assert {(): 1110} == counted[0]
+    assert {("true",): 10, ("false",): 1100} == counted[1]
+    assert {(): 1000} == counted[2]
+    assert {("ada",): 0} == counted[3]
+
+
+def test_views_that_take_nothing_have_no_groups_together() -> None:
+    """No series passes any filter."""
+    views = [view("jobs", region=("mars",)), view("jobs", worker=("nobody",))]
+    assert {} == join_groups(views, [one.number_groups(SERIES, ()) for one in views])

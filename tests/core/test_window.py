@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tallybook.core.cover import Level, cover
+from tallybook.core.cover import MINUTES, Level, cover, in_minutes
 from tallybook.core.errors import RangeInvalid, RangeTooLarge, ZoneUnknown
 from tallybook.core.instant import DAY_US, HOUR_US, INSTANT_MAX_US, MINUTE_US, parse_event_time, to_datetime
 from tallybook.core.period import billing_period
@@ -23,6 +23,7 @@ from tallybook.core.window import (
     local_day,
     month_bucket,
     month_of,
+    month_start_minute,
     tile,
     today_us,
     zone,
@@ -207,6 +208,27 @@ def test_long_runs_of_buckets_are_one_segment() -> None:
     (months,) = cover([year]).segments
     assert (Level.MONTH, 12, 0) == (months.level, months.high - months.low, months.stride)
     assert not cover([year]).edges
+
+
+@given(span=spans(days_max=800), granularity=st.sampled_from(Granularity), name=st.sampled_from(ZONES))
+def test_minutes_stand_for_the_same_windows_as_their_segments(span: Span, granularity: Granularity, name: str) -> None:
+    """Minute by minute at their borders, each belongs to the window that its bucket belongs to; and they are fewer."""
+    assume(granularity not in {Granularity.MINUTE, Granularity.HOUR} or span.end_us - span.start_us < 9 * DAY_US)
+    segments = cover(tile(span, granularity, zone(name))).segments
+    found = in_minutes(segments)
+    expected: dict[int, int] = {}
+    for segment in segments:
+        for bucket in range(segment.low, segment.high):
+            size = MINUTES.get(segment.level)
+            bounds = [month_start_minute(bucket + n) if size is None else (bucket + n) * size for n in (0, 1)]
+            expected |= dict.fromkeys(
+                (bounds[0], bounds[1] - 1), segment.window + segment.stride * (bucket - segment.low)
+            )
+    for minute, window in expected.items():
+        held = [w + s * ((minute - low) // size) for low, high, w, s, size in found if low <= minute < high]
+        assert [window] == held
+    assert all(before[1] <= after[0] for before, after in pairwise(found))
+    assert len(found) <= max(len(segments), sum(s.high - s.low for s in segments if s.level is Level.MONTH))
 
 
 def test_an_awkward_span_is_covered_by_few_segments() -> None:

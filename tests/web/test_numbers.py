@@ -65,6 +65,27 @@ def test_carried_minutes_add_up_however_they_are_grouped(row, cuts):
         assert abs(Fraction(value) - Fraction(exact, 60 * NANOS)) < Fraction(1, 10**numbers.MINUTE_PLACES_FINE)
 
 
+nanos = st.integers(-(10**18), 10**18)
+halves = st.integers(-(10**6), 10**6).map(lambda n: n * 300_000_000)
+
+
+@given(row=st.lists(st.one_of(nanos, halves, st.just(0))))
+def test_a_row_of_minutes_is_told_as_each_of_them(row):
+    """
+    Halves and what is below zero included.
+    """
+    assert list(map(numbers.minutes_from_nanos, row)) == numbers.minutes_each(row)
+
+
+@given(rows=st.lists(st.tuples(nanos, st.integers(0, 10**12))))
+def test_a_row_of_means_is_told_as_each_of_them(rows):
+    """
+    Nothing of nothing included.
+    """
+    totals, counts = [total for total, _ in rows], [count for _, count in rows]
+    assert list(map(numbers.whole_mean, totals, counts)) == numbers.whole_means(totals, counts)
+
+
 def test_a_mean_of_nothing_is_zero():
     """
     No calls have no duration: 0, not an error.

@@ -15,8 +15,11 @@ from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import meter_filters
 
 GroupKey = tuple[str | None, ...]
+Group = tuple[GroupKey, int]
+"""What is told apart: a key, and a unit price."""
 
 _EVENTS_AT, _SLOTS_AT, _SLOT_COLUMNS = 2, 3, 4
+_ONE_GROUP: Sequence[Group | None] = (((), 0),)
 _MARKS = {Aggregation.MIN, Aggregation.MAX, Aggregation.LAST}
 
 
@@ -62,7 +65,7 @@ class View:
             self.place = shape.uniques.index(meter.fields[0])
         else:
             self.slots = tuple(shape.fields.index(name) for name in meter.fields)
-        self._groups: list[tuple[GroupKey, int]] = [((), 0)]
+        self._groups: Sequence[Group | None] = _ONE_GROUP
         self._values: dict[GroupKey, list[int]] = {}
         self._marks: dict[tuple[GroupKey, int], str] = {}
         self._uniques: dict[tuple[GroupKey, int], set[tuple[int, int]]] = {}
@@ -79,6 +82,11 @@ class View:
         filters = frozenset(self.filters.items())
         return self.generation.type_no, kind, self.question.group_by, filters, self.priced_by
 
+    @property
+    def reading(self) -> object:
+        """Equal for views that one reading can serve, though they look at different series."""
+        return self.generation.type_no, self.selection if self.is_mark or self.is_unique else None
+
     # --- series and groups --------------------------------------------------------------------------------------
 
     def matches(self, dims: Mapping[str, str]) -> bool:
@@ -87,7 +95,7 @@ class View:
 
     def number_groups(self, series: Mapping[int, Mapping[str, str]], prices: Sequence[Price]) -> dict[int, int]:
         """Return the group number of each series that counts; a group is a key and a unit price."""
-        numbers: dict[tuple[GroupKey, int], int] = {}
+        numbers: dict[Group, int] = {}
         found: dict[int, int] = {}
         for series_no, dims in series.items():
             if self.matches(dims):
@@ -95,7 +103,7 @@ class View:
         self._groups = list(numbers)
         return found
 
-    def _group_of(self, dims: Mapping[str, str], prices: Sequence[Price]) -> tuple[GroupKey, int]:
+    def _group_of(self, dims: Mapping[str, str], prices: Sequence[Price]) -> Group:
         key = tuple(dims.get(name) for name in self.question.group_by)
         return key, 0 if self.priced_by is None else unit_price(prices, self.priced_by, dims)
 
@@ -103,23 +111,51 @@ class View:
         """Understand group numbers as *other* does, which looks at the same series."""
         self._groups = other._groups  # noqa: SLF001 - of the same class
 
+    def renumber(self, numbers: Sequence[int | None]) -> None:
+        """Understand other group numbers from now on; *numbers* says which of its own each is, None for none."""
+        self._groups = [None if number is None else self._groups[number] for number in numbers]
+
+    def _group(self, number: int) -> Group:
+        group = self._groups[number]
+        assert group is not None  # only sums are read together with other views'
+        return group
+
     # --- gathering -------------------------------------------------------------------------------------------------
 
     def add_sums(self, window: int, group: int, sums: Sums) -> None:
         """Count one row of sums."""
-        key, price = self._groups[group]
+        key, price = self._group(group)
         self._row(key)[window] += self.value(sums, price)
 
     def add_rows(self, sums: SumRows, first: int, places: Sequence[int]) -> None:
         """Count rows of sums; their window *first* is the first of *places* here, and so on."""
+        if not sums.rows:
+            return
+        at = self._counted_at(sums.slots)
+        only = self._groups[0] if len(self._groups) == 1 else None
+        if at is not None and only is not None and len(places) == len(self.question.windows):
+            line = self._row(only[0])  # the usual question: a count in one group, in every window
+            for row in sums.rows:
+                line[row[0] - first] += row[at] * NANOS
+            return
         value = self._value_of_row(sums.slots)
         lines: dict[int, tuple[list[int], int]] = {}
         for row in sums.rows:
-            line = lines.get(row[1])
-            if line is None:
-                key, price = self._groups[row[1]]
-                line = lines[row[1]] = self._row(key), price
-            line[0][places[row[0] - first]] += value(row, line[1])
+            told = lines.get(row[1])
+            if told is None:
+                group = self._groups[row[1]]
+                if group is None:
+                    continue
+                told = lines[row[1]] = self._row(group[0]), group[1]
+            told[0][places[row[0] - first]] += value(row, told[1])
+
+    def _counted_at(self, slots: Sequence[int]) -> int | None:
+        """Return the place in a row that a plain count looks at, None for other meters and for rows without it."""
+        if self.meter.aggregation is not Aggregation.COUNT:
+            return None
+        if not self.slots:
+            return _EVENTS_AT
+        return _SLOTS_AT + _SLOT_COLUMNS * slots.index(self.slots[0]) if self.slots[0] in slots else None
 
     def _value_of_row(self, slots: Sequence[int]) -> Callable[[list[int], int], int]:
         """Return what makes a row and a price into nanos, as `value` does; the usual meters look at one place only."""
@@ -142,14 +178,14 @@ class View:
 
     def add_mark(self, window: int, group: int, mark: str) -> None:
         """Count the greatest mark of a window and group."""
-        key, _ = self._groups[group]
+        key, _ = self._group(group)
         known = self._marks.get((key, window))
         if known is None or mark > known:
             self._marks[key, window] = mark
 
     def add_unique(self, window: int, group: int, value: tuple[int, int]) -> None:
         """Count a distinct value of a window and group."""
-        key, _ = self._groups[group]
+        key, _ = self._group(group)
         self._uniques.setdefault((key, window), set()).add(value)
 
     def add_event(self, window: int, event: Event, scheme: Scheme, prices: Sequence[Price]) -> None:
@@ -219,6 +255,21 @@ class View:
         """Refuse to rank accounts by a meter whose values cannot simply be added up."""
         if self.is_mark or self.is_unique or self.meter.priced_by is not None:
             raise ParameterInvalid(f"accounts cannot be ranked by {self.meter.name}", parameter="meter")
+
+
+def join_groups(views: Sequence[View], found: Sequence[Mapping[int, int]]) -> dict[int, int]:
+    """Return series -> group number for several views at once, each of which has numbered its own groups (*found*).
+
+    Series are in one group if they are in one group of every view; all views learn what the new numbers mean.
+    """
+    numbers: dict[tuple[int | None, ...], int] = {}
+    joined = {
+        series_no: numbers.setdefault(tuple([groups.get(series_no) for groups in found]), len(numbers))
+        for series_no in sorted(set().union(*found))
+    }
+    for place, view in enumerate(views):
+        view.renumber([own[place] for own in numbers])
+    return joined
 
 
 def _sum(row: Sequence[int], at: Sequence[int]) -> int:

@@ -5,7 +5,7 @@ anchored months that limits and invoices count over. Rollup buckets are UTC: min
 Not for reading or writing instants as text (see `instant`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -38,6 +38,17 @@ class Windows(tuple[Span, ...]):  # noqa: SLOT001 - a tuple that can be told one
 
     covered: object = None
     """Kept here by `cover`."""
+    starts: tuple[Callable[[int], str], tuple[str, ...]] | None = None
+    """Kept here by `start_texts`."""
+
+
+def start_texts(windows: Sequence[Span], write: Callable[[int], str]) -> tuple[str, ...]:
+    """Return the start of each of *windows* as *write* tells it; windows that are asked for again know theirs."""
+    if not isinstance(windows, Windows):
+        return tuple([write(window.start_us) for window in windows])
+    if windows.starts is None or windows.starts[0] is not write:
+        windows.starts = write, tuple([write(window.start_us) for window in windows])
+    return windows.starts[1]
 
 
 class Granularity(StrEnum):

@@ -23,7 +23,7 @@ from tallybook.core.ports import MetersChanged, Place, UsageSnapshot, UsageStore
 from tallybook.core.price import Price
 from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.scheme import Scheme
-from tallybook.core.view import SumRows, Sums, View, make_view
+from tallybook.core.view import SumRows, Sums, View, join_groups, make_view
 from tallybook.core.window import Span
 
 RANKED_MAX = 1_000
@@ -242,6 +242,28 @@ def _alike(tasks: Sequence[_Task]) -> list[list[_Task]]:
     return list(found.values())
 
 
+def _owners(blocks: Sequence[Sequence[_Task]]) -> list[tuple[Sequence[_Task], int]]:
+    """Return, for each window of all *blocks* one after another, whose it is and its place there."""
+    return [(alike, place) for alike in blocks for place in range(len(alike[0].places))]
+
+
+def _readings(tasks: Sequence[_Task]) -> list[list[list[_Task]]]:
+    """Say what is read at once: selections of one type over the same windows, else one selection over any windows."""
+    selections: dict[object, dict[object, list[_Task]]] = {}
+    for task in tasks:
+        over = (task.view.reading, id(task.covered))
+        selections.setdefault(over, {}).setdefault((task.view.selection, task.epoch), []).append(task)
+    alone: dict[object, list[_Task]] = {}
+    found = []
+    for by_selection in selections.values():
+        if len(by_selection) > 1:
+            found.append(list(by_selection.values()))
+            continue
+        for selection, alike in by_selection.items():
+            alone.setdefault(selection, []).extend(alike)
+    return found + [[alike] for alike in alone.values()]
+
+
 def _share_out(sums: SumRows, blocks: Sequence[Sequence[_Task]]) -> None:
     """Give each block of tasks, whose windows are numbered one block after another, its rows."""
     first = 0
@@ -262,40 +284,40 @@ class _Reading:
         self._account = account
 
     def add_rollups(self, tasks: Sequence[_Task]) -> None:
-        shared: dict[object, list[_Task]] = {}
-        for task in tasks:
-            shared.setdefault((task.view.selection, task.epoch), []).append(task)
-        for together in shared.values():
-            first = together[0]
-            groups = self._groups(first)
+        for together in _readings(tasks):
+            groups = self._groups([alike[0] for alike in together])
+            for alike in together:
+                for task in alike:
+                    task.view.share_groups(alike[0].view)
             if groups is None or groups:
-                self._read(together, groups)
+                self._read([task for alike in together for task in alike], groups)
 
-    def _groups(self, task: _Task) -> Mapping[int, int] | None:
-        """Return series -> group number, telling the view what the numbers mean; None when all is one group."""
-        if task.view.takes_all:
+    def _groups(self, tasks: Sequence[_Task]) -> Mapping[int, int] | None:
+        """Return series -> group number, telling the views what the numbers mean; None when all is one group."""
+        views = [task.view for task in tasks]
+        if len(views) == 1 and views[0].takes_all:
             return None
-        series = self._snapshot.series(self._account.no, task.view.generation.type_no)
-        return task.view.number_groups(series, task.prices)
+        series = self._snapshot.series(self._account.no, views[0].generation.type_no)
+        found = [task.view.number_groups(series, task.prices) for task in tasks]
+        return found[0] if len(found) == 1 else join_groups(views, found)
 
     def _read(self, together: Sequence[_Task], groups: Mapping[int, int] | None) -> None:
-        """Read one selection of series for several tasks at once; their windows are numbered one after another."""
+        """Read some series for several tasks at once; their windows are numbered one after another."""
         first = together[0].view
         segments: list[Segment] = []
-        owners: list[tuple[list[_Task], int]] = []
         blocks = _alike(together)
+        total = 0
         for alike in blocks:
-            covered, total = alike[0].covered.segments, len(owners)
+            covered = alike[0].covered.segments
             segments += (
                 [Segment(s.level, s.low, s.high, s.window + total, s.stride) for s in covered] if total else covered
             )
-            owners += [(alike, place) for place in range(len(alike[0].places))]
-        for task in together:
-            task.view.share_groups(first)
+            total += len(alike[0].places)
         if not segments:
             return
         slots = tuple(sorted({slot for task in together for slot in task.view.slots}))
         place = Place(self._account.no, first.generation.type_no, slots, first.place)
+        owners = _owners(blocks) if first.is_mark or first.is_unique else []
         if first.is_mark:
             for window, group, mark in self._snapshot.marks(place, segments, groups):
                 tasks, at = owners[window]

@@ -6,6 +6,7 @@ writes decimal strings (see `tallybook.core.number`).
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from tallybook.core.number import NANOS, divided, json_number, ratio, shortest, to_decimal, whole
 
@@ -18,6 +19,12 @@ MINUTE_PLACES_FINE = 6
 PERCENT_PLACES = 1
 CENT_PLACES = 2
 
+SHOWN_KEPT_MAX = 4_096
+"""Most minutes of which is remembered how they are shown: an account's days are much alike."""
+_HUNDREDTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES
+_HALF_NANOS = _HUNDREDTH_NANOS // 2
+_MILLIONTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES_FINE
+_HALF_MILLIONTH = _MILLIONTH_NANOS // 2
 _ONE_PLACE = Decimal("0.1")
 
 
@@ -52,6 +59,20 @@ def minutes_from_nanos(seconds_nanos: int, places: int = MINUTE_PLACES) -> int |
     return shortest(divided(seconds_nanos * 10**places, MINUTE_NANOS), places)
 
 
+def minutes_each(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
+    """Return a row of seconds as minutes, each by itself as `minutes_from_nanos` tells it."""
+    found: list[int | Decimal] = []
+    for value in seconds_nanos:
+        if not value:
+            found.append(0)
+            continue
+        hundredths, rest = divmod(value, _HUNDREDTH_NANOS)
+        if rest > _HALF_NANOS or (rest == _HALF_NANOS and hundredths % 2):
+            hundredths += 1
+        found.append(_hundredths(hundredths))
+    return found
+
+
 def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
     """Return a limit in seconds as minutes, None where there is none."""
     return None if seconds_nanos is None else minutes_from_nanos(seconds_nanos)
@@ -70,10 +91,22 @@ def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
             carried.append(0)
             continue
         total += value
-        until = divided(total * 10**MINUTE_PLACES_FINE, MINUTE_NANOS)
-        carried.append(shortest(until - shown, MINUTE_PLACES_FINE))
+        until, rest = divmod(total, _MILLIONTH_NANOS)
+        if rest > _HALF_MILLIONTH or (rest == _HALF_MILLIONTH and until % 2):
+            until += 1
+        carried.append(_millionths(until - shown))
         shown = until
     return carried
+
+
+@lru_cache(maxsize=SHOWN_KEPT_MAX)
+def _hundredths(count: int) -> int | Decimal:
+    return shortest(count, MINUTE_PLACES)
+
+
+@lru_cache(maxsize=SHOWN_KEPT_MAX)
+def _millionths(count: int) -> int | Decimal:
+    return shortest(count, MINUTE_PLACES_FINE)
 
 
 def mean_from_nanos(total: int, count: int, places: int) -> int | Decimal:
@@ -84,6 +117,11 @@ def mean_from_nanos(total: int, count: int, places: int) -> int | Decimal:
 def whole_mean(total: int, count: int) -> int:
     """Return total / count as an integer, 0 of nothing; both in nanos."""
     return divided(total, count)
+
+
+def whole_means(totals: Sequence[int], counts: Sequence[int]) -> list[int]:
+    """Return the `whole_mean` of each total and count of two rows."""
+    return [divided(total, count) if count else 0 for total, count in zip(totals, counts, strict=True)]
 
 
 def cents_from_nanos(nanos: int) -> Decimal:

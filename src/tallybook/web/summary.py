@@ -14,8 +14,14 @@ from tallybook.core.errors import RangeInvalid, RangeTooLarge
 from tallybook.core.instant import DAY_US, day_text, parse_instant
 from tallybook.core.meter import Answer, Question
 from tallybook.core.resource import NO_RESOURCES, ResourceCount
-from tallybook.core.window import Granularity, Span, month_of, tile, today_us, zone
-from tallybook.web.numbers import count_from_nanos, counts_from_nanos, mean_from_nanos, minutes_from_nanos
+from tallybook.core.window import Granularity, Span, month_of, start_texts, tile, today_us, zone
+from tallybook.web.numbers import (
+    count_from_nanos,
+    counts_from_nanos,
+    mean_from_nanos,
+    minutes_each,
+    minutes_from_nanos,
+)
 
 RANGE_DAYS_MAX = 366
 DURATION_PLACES = 2
@@ -110,11 +116,15 @@ def write_daily(answers: Sequence[Answer]) -> list[Point]:
     days = calls.question.windows
     zeros = [0] * len(days)
     voice, chat = (seconds.groups.get((channel,), zeros) for channel in ("voice", "chat"))
-    rows = zip(days, counts_from_nanos(calls.values), voice, chat, counts_from_nanos(runs.values), strict=True)
-    return [
-        Point(day_text(day.start_us), called, minutes_from_nanos(spoken), minutes_from_nanos(chatted), started)
-        for day, called, spoken, chatted, started in rows
-    ]
+    lasted = minutes_each(voice), minutes_each(chat)
+    rows = zip(
+        start_texts(days, day_text),
+        counts_from_nanos(calls.values),
+        *lasted,
+        counts_from_nanos(runs.values),
+        strict=True,
+    )
+    return [Point(*row) for row in rows]
 
 
 def write_summary(answers: Sequence[Answer], inventory: Mapping[str, ResourceCount]) -> Summary:

@@ -16,7 +16,7 @@ from tallybook.core.key import USAGE_READ
 from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.plan import Plan
-from tallybook.core.window import Granularity, Span, Windows, all_time, month_of, tile, today_us, zone
+from tallybook.core.window import Granularity, Span, Windows, all_time, month_of, start_texts, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
     MINUTE_PLACES_FINE,
@@ -214,8 +214,10 @@ def write_details(windows: Sequence[Span], answers: dict[str, Answer]) -> Detail
     minutes = minutes_carried(values.get("voice", zeros))
     calls, tokens_in, tokens_out = (counts_from_nanos(values.get(name, zeros)) for name in ("api", "input", "output"))
     rows = [
-        Row(day_text(window.start_us), spoken, called, Tokens(given, taken))
-        for window, spoken, called, given, taken in zip(windows, minutes, calls, tokens_in, tokens_out, strict=True)
+        Row(day, spoken, called, Tokens(given, taken))
+        for day, spoken, called, given, taken in zip(
+            start_texts(windows, day_text), minutes, calls, tokens_in, tokens_out, strict=True
+        )
     ]
     if "storage" in values:
         stored = map(number_from_nanos, values["storage"])

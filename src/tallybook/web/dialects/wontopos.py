@@ -19,7 +19,7 @@ from tallybook.core.limit import LimitKind
 from tallybook.core.meter import Answer, Question
 from tallybook.core.number import NANOS
 from tallybook.core.resource import Resource
-from tallybook.core.window import Granularity, Span, Windows, all_time, tile, today_us, zone
+from tallybook.core.window import Granularity, Span, Windows, all_time, start_texts, tile, today_us, zone
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import (
     cents_from_nanos,
@@ -28,6 +28,7 @@ from tallybook.web.numbers import (
     counts_from_nanos,
     percentage_from_nanos,
     whole_mean,
+    whole_means,
 )
 from tallybook.web.planned import limit_on_meter, quantity_of
 from tallybook.web.things import all_things
@@ -240,12 +241,9 @@ def write_detail(line: ApiLine, period: Period, limit: int | None, points: list[
 def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
     """Return one point a bucket, ascending, zeros included."""
     requests, errors, latency, timed = (answer.values for answer in answers)
+    texts = start_texts(answers[0].question.windows, _POINT_TEXTS[step])
     counts = counts_from_nanos(requests), counts_from_nanos(errors)
-    rows = zip(answers[0].question.windows, *counts, latency, timed, strict=True)
-    return [
-        TimePoint(point_text(window.start_us, step), asked, failed, latency_from_nanos(total, count))
-        for window, asked, failed, total, count in rows
-    ]
+    return [TimePoint(*row) for row in zip(texts, *counts, whole_means(latency, timed), strict=True)]
 
 
 def point_text(instant_us: int, step: Step) -> str:
@@ -257,6 +255,9 @@ def point_text(instant_us: int, step: Step) -> str:
     day = day_of(instant_us)
     first = day - timedelta(days=day.weekday()) if step is Step.WEEK else day.replace(day=1)
     return first.isoformat()
+
+
+_POINT_TEXTS = {step: partial(point_text, step=step) for step in Step}
 
 
 # --- how it says no ------------------------------------------------------------------------------------------------
