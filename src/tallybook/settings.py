@@ -123,6 +123,7 @@ class Settings:
     body_bytes_max: int = 4 * MIB
     handler_threads_max: int = 16
     requests_max: int = 512
+    reader_processes: int = 1
     rate_limit_per_minute: int = 600_000
     connections_max: int = 4096
     ingest_queue_events_max: int = 200_000
@@ -170,6 +171,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "rate_limit_per_minute": _integer(1, 1_000_000_000),
     "connections_max": _integer(1, 1_000_000),
     "ingest_queue_events_max": _integer(1, 100_000_000),
+    "reader_processes": _integer(0, 64),
     "ingest_queue_bytes_max": _integer(MIB, 64 * 1024 * MIB),
     "series_an_hour_max": _integer(1, 100_000_000),
     "drain_notice_s": _integer(0, 600),

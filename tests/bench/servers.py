@@ -49,16 +49,17 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
-        """What it, and its database with all backends, used so far."""
-        used = _cpu_s(self.process)
+        """What it and its readers, and its database with all backends, used so far."""
+        used = _cpu_s(self.process, ended=True) + sum(map(_cpu_s, self.process.children(recursive=True)))
         if self.backend is not None:
             used += _cpu_s(self.backend, ended=True) + sum(map(_cpu_s, self.backend.children(recursive=True)))
         return used
 
     @property
     def rss_mib(self) -> float:
-        """What it holds in memory now."""
-        return float(self.process.memory_info().rss) / MIB
+        """What it and its readers hold in memory now."""
+        processes = [self.process, *self.process.children(recursive=True)]
+        return sum(float(process.memory_info().rss) for process in processes) / MIB
 
 
 def _cpu_s(process: psutil.Process, *, ended: bool = False) -> float:

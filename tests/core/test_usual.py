@@ -1,7 +1,6 @@
 """Events in their usual form are read to the same end as by the longer way, and everything else is left to that."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -9,38 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallybook.core.catalogue import load_catalogue
 from tallybook.core.errors import JsonMalformed, TallybookError, TooLarge
-from tallybook.core.event import EVENTS_MAX, Admission, decode_events
-from tallybook.core.ids import AccountId
-from tallybook.core.intake import Prepared, read_batch, read_request
+from tallybook.core.event import EVENTS_MAX, Admission, EventError, decode_events
+from tallybook.core.intake import each_of_batch, each_of_request, read_batch
 from tallybook.core.key import Caller
-from tallybook.core.scheme import Generation, Scheme, State, make_scheme, shapes_needed
+from tallybook.core.pending import Pending
+from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch, Sent
-from tests.support.events import CATALOGUE, NOW_US, EventBody, jobs, json_of
-
-OPERATOR = Caller("key_o", None, frozenset())
-ACME = Caller("key_a", AccountId("acme"), frozenset())
-BUILTIN = files("tallybook").joinpath("data", "catalogue.toml").read_text(encoding="utf-8")
+from tests.support.batches import ACME, EXTRA, OPERATOR, SCHEMES, events, message, odd, spoiled
+from tests.support.events import NOW_US, EventBody, json_of
 
 
-def scheme(generations: int = 1) -> Scheme:
-    """The built-in catalogue and the tests' own, each type in so many generations."""
-    catalogue = load_catalogue(BUILTIN, CATALOGUE, own_name="own.toml")
-    shapes = list(shapes_needed(catalogue).values())
-    states = (State.SERVING, State.FILLING)
-    live = [
-        Generation(1 + number * generations + n, n + 1, states[n], shape)
-        for number, shape in enumerate(shapes)
-        for n in range(generations)
-    ]
-    return make_scheme(1, catalogue, live)
-
-
-SCHEMES = (scheme(), scheme(2))
-
-
-def told(prepared: Prepared) -> list[object]:
+def told(prepared: tuple[list[Pending], list[EventError]]) -> list[object]:
     """All that was read, but for how data and line are spelled."""
     return [
         (
@@ -53,11 +32,11 @@ def told(prepared: Prepared) -> list[object]:
             list(p.labels),
             p.word,
         )
-        for p in prepared.pending
-    ] + [prepared.errors]
+        for p in prepared[0]
+    ] + [prepared[1]]
 
 
-def outcome(read: Callable[[], Prepared]) -> object:
+def outcome(read: Callable[[], tuple[list[Pending], list[EventError]]]) -> object:
     """What was read, or how it was refused."""
     try:
         return told(read())
@@ -67,8 +46,8 @@ def outcome(read: Callable[[], Prepared]) -> object:
 
 def both_ways(body: bytes, admission: Admission, of: Scheme, *, lines: bool = False) -> tuple[object, object]:
     """Read a body at once, and the longer way."""
-    quick = outcome(lambda: read_batch(Batch(body, lines), admission, of))
-    plain = outcome(lambda: read_request(decode_events(body, lines=lines), admission, of, lone=False))
+    quick = outcome(lambda: each_of_batch(Batch(body, lines), admission, of))
+    plain = outcome(lambda: each_of_request(decode_events(body, lines=lines), admission, of, lone=False))
     return quick, plain
 
 
@@ -76,37 +55,6 @@ def usual_share(body: bytes, of: Scheme) -> float:
     """Of how many events the usual form was seen."""
     events, _ = of.usual.decode(Batch(body))
     return sum(isinstance(event, Sent) for event in events) / len(events)
-
-
-ODD: tuple[object, ...] = (None, "", "x", "~", 0, 5, -1, 2**70, "1.50", "1e3", True, [], {"a": 1}, "y" * 65, "é" * 90)
-odd = st.sampled_from(ODD)
-EXTRA = ("id", "source", "subject", "time", "specversion", "type", "data", "data_base64", "traceparent")
-
-
-def spoiled(event: EventBody, place: str | None, value: object) -> EventBody:
-    """The event with something else in one place of its envelope."""
-    return event if place is None else {**event, place: value}
-
-
-def message(data: dict[str, object]) -> EventBody:
-    """An event of the built-in catalogue."""
-    return {"type": "message", "time": "2026-11-20T11:00:00.5Z", "data": {"direction": "inbound", **data}}
-
-
-def other(kind: str, data: dict[str, object]) -> EventBody:
-    """An event of any type."""
-    return {"type": kind, "time": "2026-11-20T11:00:00Z", "data": data}
-
-
-KINDS = ("call", "api.request", "llm.completion", "credit.spend", "resource.created", "storage.snapshot", "nobody")
-FIELDS = ("channel", "direction", "duration_s", "call_id", "agent_id", "agent_name", "api_id", "status", "latency_ms")
-FIELDS += ("input_tokens", "output_tokens", "amount", "megabytes", "kind", "resource_id", "name", "cost_usd", "other")
-LIKELY = st.sampled_from(("voice", "inbound", "agent", "a-1", 7, 404, "42.5", 3))
-events = st.one_of(
-    jobs(),
-    st.dictionaries(st.sampled_from(("agent_id", "agent_name", "direction", "x")), odd, max_size=2).map(message),
-    st.builds(other, st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), LIKELY | odd, max_size=6)),
-)
 
 
 @given(

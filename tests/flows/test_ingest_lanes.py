@@ -14,8 +14,7 @@ from tallybook.core.intake import Receipt
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.window import all_time
-from tallybook.flows import ingest
-from tallybook.flows.ingest import CommitSeen
+from tallybook.flows.ingest import CommitSeen, lane, take
 from tests.support.events import EventBody, json_of
 from tests.support.works import OPERATOR, Works, in_parallel, job, outcomes
 
@@ -169,7 +168,7 @@ def test_a_queue_is_full_of_bytes_too(ledger_url: str) -> None:
 
 def test_a_commit_holds_a_bounded_number_of_bytes(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests share one up to the bound; a request beyond it has one of its own."""
-    monkeypatch.setattr(ingest, "GROUP_BYTES_MAX", 120_000)
+    monkeypatch.setattr(lane, "GROUP_BYTES_MAX", 120_000)
     seen: list[int] = []
     with Works(ledger_url, seen=lambda commit: seen.append(commit.events)) as works:
         gate = Gate(works)
@@ -184,7 +183,7 @@ def test_a_commit_holds_a_bounded_number_of_bytes(ledger_url: str, monkeypatch: 
 
 def test_a_request_beyond_all_bounds_is_refused(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written as one raw batch can always be read again."""
-    monkeypatch.setattr(ingest, "REQUEST_BYTES_MAX", 1_000)
+    monkeypatch.setattr(take, "REQUEST_BYTES_MAX", 1_000)
     with Works(ledger_url) as works:
         with pytest.raises(TooLarge, match="1000 bytes"):
             works.write([{**job("1"), "note": "x" * 1_000}])

@@ -82,8 +82,14 @@ class Works:
             )
             for lane in range(lanes)
         ]
-        bounds = {"queue_events_max": queue_events_max, "queue_bytes_max": queue_bytes_max}
-        self.ingest = Ingest(self.committers, self.metering, self.clock, seen=seen, **bounds)
+        self.ingest = Ingest(
+            self.committers,
+            self.metering,
+            self.clock,
+            queue_events_max=queue_events_max,
+            queue_bytes_max=queue_bytes_max,
+            seen=seen,
+        )
         self.measure = Measure(Usage(self.ledger), self.metering, self.prices)
         self.fill = Fill(Fills(self.ledger, series_an_hour_max=series_an_hour_max), self.metering)
 

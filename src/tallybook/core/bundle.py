@@ -6,10 +6,11 @@ adds is made up where it is read, on any thread or in another process, and the l
 
 import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import add
 
 import msgspec
 
-from tallybook.core.aggregate import Dimensions, SeriesKey, Tally
+from tallybook.core.aggregate import Dimensions, Reading, SeriesKey, Tally
 from tallybook.core.event import Event, decode_json
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US, parse_event_time
@@ -141,14 +142,17 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
 
     def _rows_and(self, tally: Tally) -> list[list[int]]:
         """Return the rows with those of a *tally* of the same series added; rows of no events go."""
-        series = self.series_keys()
+        changes = {}
+        for ((account_id, type_no, dimensions), minute), change in tally.rows.items():
+            place = self.series.index((self.accounts.index(account_id), type_no, dimensions))
+            changes[place, minute] = change
+        changed = {place for place, _ in changes}
         rows = []
         for row in self.rows:
-            change = tally.rows.get((series[row[0]], row[1]))
-            if change is None:
-                rows.append(row)
-            elif row[2] + change[0]:
-                rows.append([*row[:2], *(old + new for old, new in zip(row[2:], change, strict=True))])
+            less = changes.get((row[0], row[1])) if row[0] in changed else None
+            left = row if less is None else [*row[:2], *map(add, row[2:], less)]
+            if left[2]:
+                rows.append(left)
         return rows
 
     def add_to(self, tally: Tally) -> None:
@@ -176,56 +180,84 @@ def _read_again(index: int, line: bytes, key: Key, scheme: Scheme) -> Pending:
 
 def fold(pending: Sequence[Pending]) -> Bundle:
     """Return what *pending* add up to."""
-    places: dict[AccountId, int] = {}
-    bundle = Bundle([], [], b"", b"")
-    series: dict[tuple[int, int, Dimensions], int] = {}
-    rows: dict[tuple[int, int], list[int]] = {}
-    marks: dict[tuple[int, int, int], str] = {}
-    uniques: set[tuple[int, int, int, int, int]] = set()
-    bare: set[tuple[int, int]] = set()
-    packed = []
-    pack = _KEY.pack
+    folding = _Folding()
     for seq, item in enumerate(pending):
+        folding.take(seq, item)
+    return folding.bundle(pending)
+
+
+class _Folding:
+    """A bundle in the making."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[AccountId, int] = {}
+        self._keys: list[bytes] = []
+        self._series: dict[tuple[int, int, Dimensions], int] = {}
+        self._rows: dict[tuple[int, int], list[int]] = {}
+        self._marks: dict[tuple[int, int, int], str] = {}
+        self._uniques: set[tuple[int, int, int, int, int]] = set()
+        self._labels: list[Label] = []
+        self._words: list[Word] = []
+        self._calls: list[tuple[int, int, str]] = []
+        self._bare_hours: set[tuple[int, int]] = set()
+        self._delicate: list[int] = []
+
+    def take(self, seq: int, item: Pending) -> None:
+        """Add one event."""
         event = item.event
-        account = places.setdefault(event.account_id, len(places))
-        packed.append(pack(account, event.key_hi, event.key_lo, event.digest))
+        account = self._accounts.setdefault(event.account_id, len(self._accounts))
+        self._keys.append(_KEY.pack(account, event.key_hi, event.key_lo, event.digest))
         minute = event.time_us // MINUTE_US
         for reading in item.readings:
-            place = series.setdefault((account, reading.type_no, reading.dimensions), len(series))
-            row = rows.get((place, minute))
-            if row is None:
-                row = rows[place, minute] = [place, minute, 1]
-                for value in reading.values:
-                    row += (0, 0) if value is None else (1, value)
-            else:
-                row[2] += 1
-                at = 3
-                for value in reading.values:
-                    if value is not None:
-                        row[at] += 1
-                        row[at + 1] += value
-                    at += 2
+            place = self._series.setdefault((account, reading.type_no, reading.dimensions), len(self._series))
+            self._count(place, minute, reading)
             if reading.marks or reading.uniques:
-                bundle.delicate.append(seq)
-                for meter_no, mark in reading.marks:
-                    if mark > marks.get((place, minute, meter_no), ""):
-                        marks[place, minute, meter_no] = mark
-                uniques.update((place, minute, *unique) for unique in reading.uniques)
+                self._delicate.append(seq)
+                self._mark(place, minute, reading)
         if not item.readings:
-            bare.add((account, minute // _HOUR_MINUTES))
-        for dimension, labelled, name in item.labels:
-            bundle.labels.append(Label(account, dimension, labelled, event.time_us, name, seq))
+            self._bare_hours.add((account, minute // _HOUR_MINUTES))
+        for dimension, value, name in item.labels:
+            self._labels.append(Label(account, dimension, value, event.time_us, name, seq))
         if item.word is not None:
-            bundle.words.append(Word(seq, account, *item.word))
+            self._words.append(Word(seq, account, *item.word))
         if event.type == CALL and isinstance(call_id := event.data.get("call_id"), str):
-            bundle.calls.append((seq, account, call_id))
-    bundle.accounts = list(places)
-    bundle.indexes = [item.event.index for item in pending]
-    bundle.packed_keys = b"".join(packed)
-    bundle.lines = b"\n".join([item.event.line for item in pending])
-    bundle.series = list(series)
-    bundle.rows = list(rows.values())
-    bundle.marks = [(*key, mark) for key, mark in marks.items()]
-    bundle.uniques = sorted(uniques)
-    bundle.bare_hours = sorted(bare)
-    return bundle
+            self._calls.append((seq, account, call_id))
+
+    def _count(self, place: int, minute: int, reading: Reading) -> None:
+        row = self._rows.get((place, minute))
+        if row is None:
+            row = self._rows[place, minute] = [place, minute, 1]
+            for value in reading.values:
+                row += (0, 0) if value is None else (1, value)
+            return
+        row[2] += 1
+        at = 3
+        for value in reading.values:
+            if value is not None:
+                row[at] += 1
+                row[at + 1] += value
+            at += 2
+
+    def _mark(self, place: int, minute: int, reading: Reading) -> None:
+        for meter_no, mark in reading.marks:
+            if mark > self._marks.get((place, minute, meter_no), ""):
+                self._marks[place, minute, meter_no] = mark
+        self._uniques.update((place, minute, *unique) for unique in reading.uniques)
+
+    def bundle(self, pending: Sequence[Pending]) -> Bundle:
+        """Return the bundle of *pending*, all of which were taken."""
+        return Bundle(
+            accounts=list(self._accounts),
+            indexes=[item.event.index for item in pending],
+            packed_keys=b"".join(self._keys),
+            lines=b"\n".join([item.event.line for item in pending]),
+            series=list(self._series),
+            rows=list(self._rows.values()),
+            marks=[(*key, mark) for key, mark in self._marks.items()],
+            uniques=sorted(self._uniques),
+            labels=self._labels,
+            words=self._words,
+            calls=self._calls,
+            bare_hours=sorted(self._bare_hours),
+            delicate=self._delicate,
+        )

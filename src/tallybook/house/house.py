@@ -48,6 +48,7 @@ from tallybook.ledger.prune import Prune
 from tallybook.ledger.resources import LedgerResources
 from tallybook.ledger.schemes import Schemes
 from tallybook.ledger.usage import Usage
+from tallybook.readers.crew import Readers
 from tallybook.settings import Settings
 from tallybook.web.app import App
 from tallybook.web.dialects import DIALECTS
@@ -152,6 +153,7 @@ class House:
             )
             for lane in range(LANES)
         ]
+        self.readers = Readers(settings.reader_processes)
         self.ingest = Ingest(
             writers,
             self.metering,
@@ -159,8 +161,10 @@ class House:
             queue_events_max=settings.ingest_queue_events_max,
             queue_bytes_max=settings.ingest_queue_bytes_max,
             seen=self._commit_seen,
+            readers=self.readers,
         )
         self._closing.callback(self.ingest.close)
+        self._closing.callback(self.readers.close)
 
     def _open_books(self) -> LedgerPlans:
         """Bring the ledger up to date, put plans and meters in force, and return where plans are kept."""
@@ -238,6 +242,9 @@ class House:
         self.observer.gauge(
             "tallybook_ingest_queue_events", "Events waiting for their commit.", lambda: self.ingest.queued
         )
+        self.observer.gauge(
+            "tallybook_reader_processes", "Processes that read large batches.", lambda: self.readers.alive
+        )
         self.observer.gauge("tallybook_ledger_bytes", "Size of the ledger.", self.health.ledger_bytes)
         web = WebSettings(
             body_bytes_max=settings.body_bytes_max,
@@ -286,6 +293,7 @@ class House:
             StartRefused: If the address cannot be listened on.
         """
         settings = self.settings
+        self.readers.start()
         self.fill.start()
         self.sweeper.start()
         self.webhooks.start()

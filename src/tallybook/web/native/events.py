@@ -6,7 +6,7 @@ import msgspec
 
 from tallybook.core.errors import TallybookError
 from tallybook.core.event import EventError, Outcome
-from tallybook.core.intake import Receipt
+from tallybook.core.intake import Prepared, Receipt
 from tallybook.core.key import EVENTS_WRITE
 from tallybook.web.endpoint import Ask, Endpoint, Fault, Pending, RawBody
 from tallybook.web.errors import EventRefused
@@ -64,10 +64,9 @@ def write_receipt(receipt: Receipt) -> EventsAnswer:
 def post_events(ask: Ask[EventsQuery, RawBody]) -> Pending:
     """Count the events; the answer comes when they are durable."""
     events, lone = read_events(ask.body)
-    ingest = ask.rooms.ingest
-    prepared = ingest.prepare(events, ask.caller, lone=lone, backfill=ask.query.backfill)
 
-    def finish(receipt: Receipt) -> EventsAnswer:
+    def finish(taken: tuple[Prepared, Receipt]) -> EventsAnswer:
+        prepared, receipt = taken
         ask.rooms.receipt_seen(receipt)
         if receipt.duplicate + receipt.conflict + receipt.rejected:
             ask.rooms.stories.note_request(prepared, ask.caller, ask.now_us)
@@ -75,7 +74,7 @@ def post_events(ask: Ask[EventsQuery, RawBody]) -> Pending:
             raise _refused(receipt.errors[0])
         return write_receipt(receipt)
 
-    return Pending(ingest.submit(prepared), finish)
+    return Pending(ask.rooms.ingest.take(events, ask.caller, lone=lone, backfill=ask.query.backfill), finish)
 
 
 def _refused(error: EventError) -> TallybookError:
