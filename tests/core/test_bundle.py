@@ -1,12 +1,13 @@
 """A bundle is what its events add up to, with any of them left out."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallybook.core.aggregate import Tally
+from tallybook.core.aggregate import Placed, Tally
 from tallybook.core.bundle import Bundle, fold
 from tallybook.core.event import Admission
 from tallybook.core.instant import HOUR_US
@@ -37,12 +38,36 @@ def tally_of(pending: Iterable[Pending]) -> Tally:
     return tally
 
 
+class Numbers(dict[Any, int]):
+    """Numbers whatever it is asked for."""
+
+    def __missing__(self, key: Any) -> int:
+        self[key] = len(self)
+        return self[key]
+
+    def __call__(self, number: int) -> Any:
+        """Return what has that number."""
+        return list(self)[number]
+
+
+def named(bundle: Bundle) -> tuple[object, ...]:
+    """What a bundle adds, by name."""
+    accounts, series, placed = Numbers(), Numbers(), Placed()
+    bundle.add_to(placed, accounts, series)
+    for where in placed.rows:
+        assert (accounts(where[0]), where[1]) == series(where[3])[:2]
+    assert {where[3] for where in placed.rows} == {series[key] for key in bundle.counted()}
+    return (
+        {(series(where[3]), where[2]): row for where, row in placed.rows.items()},
+        {(series(where[3]), where[2], place): mark for (where, place), mark in placed.marks.items()},
+        {(series(where[3]), where[2], *rest) for where, *rest in placed.uniques},
+    )
+
+
 def told(bundle: Bundle) -> list[object]:
     """All that a commit takes of a bundle, but for the order of its parts."""
-    tally = Tally()
-    bundle.add_to(tally)
     return [
-        (tally.rows, tally.marks, tally.uniques),
+        named(bundle),
         [(bundle.accounts[place], *identity) for place, *identity in bundle.keys],
         (len(bundle), bundle.indexes, bundle.lines),
         sorted((bundle.accounts[x.account], x.dimension, x.value, x.seen_us, x.name) for x in bundle.labels),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from tallybook.core.aggregate import Tally
+from tallybook.core.aggregate import Placed, Tally
 from tallybook.core.errors import Unavailable
 from tallybook.core.event import Admission, read_event
 from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
@@ -169,7 +169,9 @@ def test_use_that_was_taken_back_is_no_first_use(roomy: Works) -> None:
             with room(bounds):
                 add_up = type(committer._add_up)(sqlite=roomy.ledger.is_sqlite)
             with roomy.ledger.writing() as connection:
-                add_up.write(connection, tallied, {known.id: known.no}, committer._numbers)
+                placed = Placed()
+                placed.add_tally(tallied, {known.id: known.no}, committer._numbers)
+                add_up.write(connection, placed)
         assert [(0,)] != rows(roomy, "recent") or then == NONE
         with roomy.measure._store.snapshot() as snapshot:
             question = Question("jobs", [Span(0, NOW_US + DAY_US)])

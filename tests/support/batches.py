@@ -52,8 +52,9 @@ def other(kind: str, data: dict[str, object]) -> EventBody:
 
 
 KINDS = ("call", "api.request", "llm.completion", "credit.spend", "resource.created", "storage.snapshot", "nobody")
-FIELDS: tuple[str, ...] = ("channel", "direction", "duration_s", "call_id", "agent_id", "agent_name", "api_id", "status", "latency_ms")
-FIELDS += ("input_tokens", "output_tokens", "amount", "megabytes", "kind", "resource_id", "name", "cost_usd", "other")
+FIELDS: tuple[str, ...] = ("channel", "direction", "duration_s", "call_id", "agent_id", "agent_name", "api_id")
+FIELDS += ("status", "latency_ms", "input_tokens", "output_tokens", "amount", "megabytes", "kind", "resource_id")
+FIELDS += ("name", "cost_usd", "other")
 LIKELY = st.sampled_from(("voice", "inbound", "agent", "a-1", 7, 404, "42.5", 3))
 events = st.one_of(
     jobs(),

@@ -5,12 +5,12 @@ adds is made up where it is read, on any thread or in another process, and the l
 """
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import add
 
 import msgspec
 
-from tallybook.core.aggregate import Dimensions, Reading, SeriesKey, Tally
+from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, Reading, SeriesKey, Tally
 from tallybook.core.event import Event, decode_json
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US, parse_event_time
@@ -121,10 +121,8 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         for pending in gone:
             for reading in pending.readings:
                 out.take(pending.event.account_id, pending.event.time_us, reading)
-        lines, keys = (
-            self.split(),
-            [self.packed_keys[at : at + KEY_BYTES] for at in range(0, len(self.packed_keys), KEY_BYTES)],
-        )
+        lines = self.split()
+        keys = [self.packed_keys[at : at + KEY_BYTES] for at in range(0, len(self.packed_keys), KEY_BYTES)]
         return Bundle(
             accounts=self.accounts,
             indexes=[self.indexes[seq] for seq in kept],
@@ -155,14 +153,29 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
                 rows.append(left)
         return rows
 
-    def add_to(self, tally: Tally) -> None:
-        """Add all that the events count to *tally*."""
-        series = self.series_keys()
+    def _counted(self) -> set[int]:
+        """Return the places of the series that have a row; what was left out may have been all of one."""
+        return {row[0] for row in self.rows}
+
+    def counted(self) -> set[SeriesKey]:
+        """Return every series that has a row."""
+        keys = self.series_keys()
+        return {keys[place] for place in self._counted()}
+
+    def add_to(self, placed: Placed, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> None:
+        """Add all that the events count to *placed*; their accounts and the series with rows have these numbers."""
+        keys = self.series_keys()
+        at = {place: (accounts[keys[place][0]], keys[place][1], series[keys[place]]) for place in self._counted()}
+        add_row = placed.add_row
         for place, minute, *row in self.rows:
-            tally.add_row((series[place], minute), row)
+            account_no, type_no, series_no = at[place]
+            add_row((account_no, type_no, minute, series_no), row)
         for place, minute, meter_no, mark in self.marks:
-            tally.add_mark((series[place], minute, meter_no), mark)
-        tally.uniques.update((series[place], minute, *rest) for place, minute, *rest in self.uniques)  # type: ignore[misc]
+            account_no, type_no, series_no = at[place]
+            placed.add_mark((account_no, type_no, minute, series_no), meter_no, mark)
+        for place, minute, *rest in self.uniques:
+            account_no, type_no, series_no = at[place]
+            placed.uniques.add(((account_no, type_no, minute, series_no), *rest))  # type: ignore[arg-type]
 
 
 def _read_again(index: int, line: bytes, key: Key, scheme: Scheme) -> Pending:

@@ -1,4 +1,4 @@
-"""Adding a tally up: one statement a table, whatever the number of rows.
+"""Adding events up: one statement a table, whatever the number of rows.
 
 Sums go to `recent` and move on from there (see `recent`); marks and distinct values, of which there are few, go to all
 four levels at once.
@@ -11,14 +11,12 @@ from operator import itemgetter
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from tallybook.core.aggregate import Tally
-from tallybook.core.ids import AccountId
+from tallybook.core.aggregate import Placed, Where
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.number import NANOS, to_limbs
 from tallybook.core.window import month_bucket
 from tallybook.ledger.recent import Recent
 from tallybook.ledger.rows import to_json, unfold
-from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.tables import SLOT, SLOTS, SUMS
 
 _Form = tuple[int, bool]
@@ -31,7 +29,7 @@ _account_no = itemgetter(0)
 
 
 class AddUp:
-    """Writes tallies inside the caller's transaction, which holds the lane of their accounts.
+    """Writes aggregates inside the caller's transaction, which holds the lane of their accounts.
 
     `forget` follows where that transaction is rolled back.
     """
@@ -53,42 +51,32 @@ class AddUp:
         """The transaction was rolled back."""
         self._recent.forget()
 
-    def write(
-        self, connection: Connection, tally: Tally, accounts: Mapping[AccountId, int], numbers: SeriesNumbers
-    ) -> None:
-        """Add *tally* up; its series have been resolved in *numbers*."""
+    def write(self, connection: Connection, placed: Placed) -> None:
+        """Add *placed* up."""
         added: Counter[int] = Counter()
-        for form, of_form in _laid_out(tally, accounts, numbers).items():
+        for form, of_form in _laid_out(placed.rows).items():
             of_form.sort()
             connection.execute(self._add[form], {"rows": to_json(of_form)})
             added.update(map(_account_no, of_form))
-        if tally.marks:
-            marks = [
-                (accounts[key[0]], key[1], minute, numbers[key], month_bucket(minute * MINUTE_US), place, mark)
-                for (key, minute, place), mark in tally.marks.items()
-            ]
+        if placed.marks:
+            marks = [(*where, _month(where), place, mark) for (where, place), mark in placed.marks.items()]
             connection.execute(self._marks, {"rows": to_json(sorted(marks))})
-        if tally.uniques:
-            uniques = [
-                (accounts[key[0]], key[1], minute, numbers[key], month_bucket(minute * MINUTE_US), *rest)
-                for key, minute, *rest in tally.uniques
-            ]
+        if placed.uniques:
+            uniques = [(*where, _month(where), *rest) for where, *rest in placed.uniques]
             connection.execute(self._uniques, {"rows": to_json(sorted(uniques))})
         if added:
             self._recent.make_room(connection, added)
 
 
-def _laid_out(tally: Tally, accounts: Mapping[AccountId, int], numbers: SeriesNumbers) -> dict[_Form, list[list[int]]]:
-    """Return the rows of *tally* by their form."""
+def _month(where: Where) -> int:
+    return month_bucket(where[2] * MINUTE_US)
+
+
+def _laid_out(placed: Mapping[Where, list[int]]) -> dict[_Form, list[list[int]]]:
+    """Return the rows by their form."""
     rows: dict[_Form, list[list[int]]] = {}
     plain: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
-    find = numbers.find
-    for (key, minute), row in tally.rows.items():
-        account_id, type_no, _ = key
-        series_no = find(key)
-        if series_no is None:
-            series_no = numbers[key]
-        where = (accounts[account_id], type_no, minute, series_no)
+    for where, row in placed.items():
         if len(row) > _PLAIN_MAX or not _lay_plain(where, row, plain):
             _lay_out(where, row, rows)
     for slots, of_form in enumerate(plain):

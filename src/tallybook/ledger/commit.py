@@ -11,7 +11,7 @@ from dataclasses import replace
 import zstandard
 from sqlalchemy import Connection, insert, text
 
-from tallybook.core.aggregate import SeriesKey, Tally
+from tallybook.core.aggregate import Placed, SeriesKey, Tally
 from tallybook.core.bundle import Bundle, fold
 from tallybook.core.changes import Changing
 from tallybook.core.desk import Errand
@@ -106,14 +106,17 @@ class Committer:
             desk = self._desk(connection, group, beside)
             wanted = {numbers[account_id] for account_id in _accounts_of(accepted)}
             self._watching.prepare(connection, desk, wanted, beside.limits, group=group)
-        tally = Tally()
-        for bundle in accepted:
-            bundle.add_to(tally)
+        back = Tally()
         for pending in self._settling.settle(connection, accepted, numbers, group):
             for reading in pending.readings:
-                tally.take(pending.event.account_id, pending.event.time_us, reading)
-        folded = self._numbers.resolve(connection, tally.series(), numbers, group)
-        self._add_up.write(connection, tally, numbers, self._numbers)
+                back.take(pending.event.account_id, pending.event.time_us, reading)
+        series = set().union(back.series(), *[bundle.counted() for bundle in accepted])
+        folded = self._numbers.resolve(connection, series, numbers, group)
+        placed = Placed()
+        for bundle in accepted:
+            bundle.add_to(placed, numbers, self._numbers)
+        placed.add_tally(back, numbers, self._numbers)
+        self._add_up.write(connection, placed)
         self._keep_names(connection, accepted, numbers)
         words = [
             ((numbers[bundle.accounts[word.account]], word.kind, word.resource_id), word.said)
@@ -124,7 +127,7 @@ class Committer:
             resources.apply(connection, words)
         if self._watching is not None:
             desk = self._desk(connection, group, beside)
-            self._watching.count(connection, desk, tally, accepted, group=group)
+            self._watching.count(connection, desk, placed, accepted, group=group)
         self._keep_raw(connection, accepted, numbers, (batch_no, group.received_us))
         if folded:
             for bundle, of_bundle in zip(group.bundles, exceptions, strict=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import zstandard
 from sqlalchemy import Connection, delete, func, select, update
 
-from tallybook.core.aggregate import Reading, Tally
+from tallybook.core.aggregate import Placed, Reading, Tally
 from tallybook.core.catalogue import UNMETERED
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import Admission, Event, decode_events, read_event
@@ -124,7 +124,9 @@ class Fills:
         ids = {key[0] for key in tally.series()}
         numbers = accounts.resolve(connection, ids, batch.received_us, create=False)
         self._numbers.resolve(connection, tally.series(), numbers, Group((), batch.received_us, scheme))
-        self._add_up.write(connection, tally, numbers, self._numbers)
+        placed = Placed()
+        placed.add_tally(tally, numbers, self._numbers)
+        self._add_up.write(connection, placed)
 
     def _finish(self, connection: Connection, scheme: Scheme) -> FillProgress | None:
         """Let a filled generation serve; else clear away a piece of a retired one."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from tallybook.core.aggregate import Tally, value_of_max, value_of_min
+from tallybook.core.aggregate import Placed, value_of_max, value_of_min
 from tallybook.core.bundle import Bundle
 from tallybook.core.desk import Desk
 from tallybook.core.ids import AccountId
@@ -139,17 +139,17 @@ class Watching:
         self,
         connection: Connection,
         desk: Desk,
-        tally: Tally,
+        placed: Placed,
         accepted: Sequence[Bundle],
         *,
         group: Group,
     ) -> None:
-        """Count a tally, which is in the rollups by now, and have looked at what may have crossed a threshold."""
+        """Count what a commit added, which can be read by now; have looked at what may have crossed a threshold."""
         now_us = group.received_us
         due = self._things(accepted)
-        if tally.marks:
-            self._add_marked(connection, due, self._values(tally, now_us), now_us)
-        spent = self._spent(tally, now_us)
+        if placed.marks:
+            self._add_marked(connection, due, self._values(placed, now_us), now_us)
+        spent = self._spent(placed, now_us)
         if spent:
             rows = [
                 (*key, min(LEFT_MAX, -(-amount // NANOS_A_MILLI))) for key, amount in sorted(spent.items()) if amount
@@ -164,12 +164,12 @@ class Watching:
 
     # --- what a commit adds --------------------------------------------------------------------------------------
 
-    def _spent(self, tally: Tally, now_us: int) -> dict[Due, int]:
+    def _spent(self, placed: Placed, now_us: int) -> dict[Due, int]:
         """Return by how much, in nanos, the commit lowers what is left of each subject at most."""
-        entries = self._entries
+        entries, ids = self._entries, self._ids
         spent: dict[Due, int] = {}
-        for ((account_id, type_no, _), minute), row in tally.rows.items():
-            entry = entries[account_id]
+        for (account_no, type_no, minute, _), row in placed.rows.items():
+            entry = entries[ids[account_no]]
             if entry is None:
                 continue
             gauges = entry.watched.gauges.get(type_no)
@@ -184,11 +184,11 @@ class Watching:
                     spent[key] = spent.get(key, 0) + amount
         return spent
 
-    def _values(self, tally: Tally, now_us: int) -> dict[Due, int]:
+    def _values(self, placed: Placed, now_us: int) -> dict[Due, int]:
         """Return the greatest new value, in nanos, of each limit on last or extreme values."""
         values: dict[Due, int] = {}
-        for ((account_id, type_no, _), minute, place), mark in tally.marks.items():
-            entry = self._entries[account_id]
+        for ((account_no, type_no, minute, _), place), mark in placed.marks.items():
+            entry = self._entries[self._ids[account_no]]
             for gauge in () if entry is None else entry.watched.gauges.get(type_no, ()):
                 if gauge.mark != place or entry is None:
                     continue
@@ -292,7 +292,7 @@ class Watching:
 
 
 def _amount(gauge: Gauge, row: Sequence[int]) -> int:
-    """Return what a row of a tally adds at most; what it takes away is not believed: it may be another's."""
+    """Return what a row adds at most; what it takes away is not believed: it may be another's."""
     if gauge.mark is not None:
         return 0
     if gauge.always:
