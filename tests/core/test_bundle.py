@@ -64,6 +64,14 @@ def named(bundle: Bundle) -> tuple[object, ...]:
     )
 
 
+def hours(bundle: Bundle) -> set[tuple[str, int]]:
+    """The accounts and hours of its events."""
+    accounts, placed = Numbers(), Placed()
+    bundle.add_to(placed, accounts, Numbers())
+    bare = {(bundle.accounts[place], hour) for place, hour in bundle.bare_hours}
+    return {(accounts(account_no), hour) for account_no, hour in placed.hours()} | bare
+
+
 def told(bundle: Bundle) -> list[object]:
     """All that a commit takes of a bundle, but for the order of its parts."""
     return [
@@ -73,7 +81,7 @@ def told(bundle: Bundle) -> list[object]:
         sorted((bundle.accounts[x.account], x.dimension, x.value, x.seen_us, x.name) for x in bundle.labels),
         [(bundle.accounts[x.account], x.kind, x.resource_id, x.said) for x in bundle.words],
         bundle.called(),
-        {(bundle.accounts[place], hour) for place, hour in bundle.hours()},
+        hours(bundle),
     ]
 
 

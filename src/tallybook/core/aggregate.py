@@ -115,6 +115,10 @@ class Placed:
     marks: dict[tuple[Where, int], str] = field(default_factory=dict)
     uniques: set[tuple[Where, int, int, int]] = field(default_factory=set)
 
+    def hours(self) -> set[tuple[int, int]]:
+        """Return (account, hour) of every row."""
+        return {(where[0], where[2] // 60) for where in self.rows}
+
     def add_row(self, where: Where, row: Sequence[int]) -> None:
         """Add what other events of a series and minute added up to."""
         mine = self.rows.get(where)

@@ -20,7 +20,6 @@ from tallybook.core.resource import ResourceWord
 from tallybook.core.scheme import Scheme
 
 _KEY = struct.Struct("<Iqqq")
-KEY_BYTES = _KEY.size
 _HOUR_MINUTES = HOUR_US // MINUTE_US
 
 Key = tuple[int, int, int, int]
@@ -101,33 +100,29 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         """Return (account, call id) of the calls that ended."""
         return {(self.accounts[account], call_id) for _, account, call_id in self.calls}
 
-    def hours(self) -> set[tuple[int, int]]:
-        """Return (account, hour) of every event that is counted."""
-        owners = [account for account, *_ in self.series]
-        return {(owners[row[0]], row[1] // _HOUR_MINUTES) for row in self.rows}.union(self.bare_hours)
-
     def pending(self, seqs: Iterable[int], scheme: Scheme) -> list[Pending]:
         """Return these events one by one, read again by *scheme*; what does not fit it counts as unmetered."""
-        lines, keys = self.split(), list(self.keys)
-        return [_read_again(self.indexes[seq], lines[seq], keys[seq], scheme) for seq in seqs]
+        return self._pending(seqs, scheme, self.split())
+
+    def _pending(self, seqs: Iterable[int], scheme: Scheme, lines: Sequence[bytes]) -> list[Pending]:
+        indexes, keys = self.indexes, self.packed_keys
+        return [_read_again(indexes[seq], lines[seq], _KEY.unpack_from(keys, seq * _KEY.size), scheme) for seq in seqs]
 
     def without(self, refused: Collection[int], scheme: Scheme) -> "Bundle":
         """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
-        gone = self.pending(refused, scheme)
-        kept = [seq for seq in range(len(self)) if seq not in refused]
+        lines = self.split()
         if self.bare_hours or not set(self.delicate).isdisjoint(refused):
-            return fold(self.pending(kept, scheme))
+            return fold(self._pending([seq for seq in range(len(self)) if seq not in refused], scheme, lines))
         out = Tally()
-        for pending in gone:
+        for pending in self._pending(refused, scheme, lines):
             for reading in pending.readings:
                 out.take(pending.event.account_id, pending.event.time_us, reading)
-        lines = self.split()
-        keys = [self.packed_keys[at : at + KEY_BYTES] for at in range(0, len(self.packed_keys), KEY_BYTES)]
+        runs = list(_runs(refused, len(self)))
         return Bundle(
             accounts=self.accounts,
-            indexes=[self.indexes[seq] for seq in kept],
-            packed_keys=b"".join([keys[seq] for seq in kept]),
-            lines=b"\n".join([lines[seq] for seq in kept]),
+            indexes=[index for start, end in runs for index in self.indexes[start:end]],
+            packed_keys=b"".join([self.packed_keys[start * _KEY.size : end * _KEY.size] for start, end in runs]),
+            lines=b"\n".join([line for start, end in runs for line in lines[start:end]]),
             series=self.series,
             rows=self._rows_and(out),
             marks=self.marks,
@@ -157,10 +152,10 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         """Return the places of the series that have a row; what was left out may have been all of one."""
         return {row[0] for row in self.rows}
 
-    def counted(self) -> set[SeriesKey]:
+    def counted(self) -> list[SeriesKey]:
         """Return every series that has a row."""
         keys = self.series_keys()
-        return {keys[place] for place in self._counted()}
+        return [keys[place] for place in self._counted()]
 
     def add_to(self, placed: Placed, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> None:
         """Add all that the events count to *placed*; their accounts and the series with rows have these numbers."""
@@ -176,6 +171,15 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         for place, minute, *rest in self.uniques:
             account_no, type_no, series_no = at[place]
             placed.uniques.add(((account_no, type_no, minute, series_no), *rest))  # type: ignore[arg-type]
+
+
+def _runs(refused: Collection[int], count: int) -> Iterator[tuple[int, int]]:
+    """Return from where to where those of *count* stand between which none is refused."""
+    start = 0
+    for seq in (*sorted(refused), count):
+        if start < seq:
+            yield start, seq
+        start = seq + 1
 
 
 def _read_again(index: int, line: bytes, key: Key, scheme: Scheme) -> Pending:

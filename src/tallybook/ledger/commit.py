@@ -110,11 +110,16 @@ class Committer:
         for pending in self._settling.settle(connection, accepted, numbers, group):
             for reading in pending.readings:
                 back.take(pending.event.account_id, pending.event.time_us, reading)
-        series = set().union(back.series(), *[bundle.counted() for bundle in accepted])
-        folded = self._numbers.resolve(connection, series, numbers, group)
+        series = self._numbers.unknown(back.series())
+        for bundle in accepted:
+            series |= self._numbers.unknown(bundle.counted())
+        folded = self._numbers.resolve(connection, series, numbers, group) if series else set()
         placed = Placed()
         for bundle in accepted:
             bundle.add_to(placed, numbers, self._numbers)
+        hours = placed.hours().union(
+            (numbers[b.accounts[place]], hour) for b in accepted for place, hour in b.bare_hours
+        )
         placed.add_tally(back, numbers, self._numbers)
         self._add_up.write(connection, placed)
         self._keep_names(connection, accepted, numbers)
@@ -128,7 +133,7 @@ class Committer:
         if self._watching is not None:
             desk = self._desk(connection, group, beside)
             self._watching.count(connection, desk, placed, accepted, group=group)
-        self._keep_raw(connection, accepted, numbers, (batch_no, group.received_us))
+        self._keep_raw(connection, accepted, hours, (batch_no, group.received_us))
         if folded:
             for bundle, of_bundle in zip(group.bundles, exceptions, strict=True):
                 _note_folded(bundle, of_bundle, folded, group.scheme)
@@ -212,9 +217,10 @@ class Committer:
         self,
         connection: Connection,
         accepted: Sequence[Bundle],
-        numbers: dict[AccountId, int],
+        hours: set[tuple[int, int]],
         batch: tuple[int, int],
     ) -> None:
+        """Keep the events themselves, and of which accounts and hours they are."""
         batch_no, received_us = batch
         body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([bundle.lines for bundle in accepted]))
         connection.execute(
@@ -222,7 +228,6 @@ class Committer:
             {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
             | {"events": sum(map(len, accepted)), "body": body},
         )
-        hours = {(numbers[bundle.accounts[place]], hour) for bundle in accepted for place, hour in bundle.hours()}
         connection.execute(self._sql.index, {"rows": to_json(sorted(hours)), "batch_no": batch_no})
 
 

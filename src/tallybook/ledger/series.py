@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, text
 
@@ -70,6 +70,11 @@ class SeriesNumbers:
         """Drop the numbers of a transaction that was rolled back, and which series one had to fold."""
         self._new.clear()
         self._folded.clear()
+
+    def unknown(self, keys: Iterable[SeriesKey]) -> set[SeriesKey]:
+        """Return those of *keys* whose number is not known yet."""
+        known = self._known
+        return {key for key in keys if key not in known}
 
     def resolve(
         self, connection: Connection, keys: set[SeriesKey], numbers: Mapping[AccountId, int], group: Group
