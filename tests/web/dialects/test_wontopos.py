@@ -102,18 +102,27 @@ def test_by_api_has_most_requests_first_and_apis_used_or_subscribed(desk, key):
 
 def test_the_name_is_the_subscriptions_else_the_latest_seen_else_the_id(desk, key):
     """
-    In this order; the latest seen is by the time of the events, not by their arrival.
+    In this order; the latest seen is by the time of the events, not by their arrival. A subscription that was given up
+    still names its API.
     """
     story = used("api_plain")
     story.tell("api.request", NOW, request("api_seen", api_name="New name"))
     story.tell("api.request", NOW - timedelta(days=1), request("api_seen", api_name="Old name"))
     story.tell("api.request", NOW, request("api_sub", api_name="What they call it"))
     subscribe(story, "api_sub", name="What it is")
+    subscribe(story, "api_past", name="What it was")
+    story.tell("resource.released", NOW, {"kind": "api_subscription", "resource_id": "api_past"})
+    story.tell("api.request", NOW + timedelta(seconds=1), request("api_past", api_name="What they call it"))
     desk.tell(story)
 
     names = {line["api_id"]: line["name"] for line in desk.get(f"{USAGE}?{MARCH}", key).json["by_api"]}
 
-    assert {"api_plain": "api_plain", "api_seen": "New name", "api_sub": "What it is"} == names
+    assert {
+        "api_past": "What it was",
+        "api_plain": "api_plain",
+        "api_seen": "New name",
+        "api_sub": "What it is",
+    } == names
     assert names == {api_id: desk.get(f"{USAGE}/{api_id}", key).json["name"] for api_id in names}
 
 

@@ -150,9 +150,9 @@ def _currency(visit: Visit) -> str:
 
 def _api_lines(visit: Visit, spread: Spread) -> list[Line]:
     """Return the APIs that were used or are subscribed."""
-    subscribed = [one for one in all_things(visit.rooms.inventory, visit.account, SUBSCRIPTION) if one.live]
+    subscribed = all_things(visit.rooms.inventory, visit.account, SUBSCRIPTION)
     used = {key for key in spread.keys if key is not None}
-    shown = {*used, *(one.resource_id for one in subscribed)}
+    shown = {*used, *(one.resource_id for one in subscribed if one.live)}
     seen = visit.rooms.measure.names(visit.account, API, shown)
     names: dict[str | None, str] = dict(write_names(shown, seen, subscribed).items())
     if None in spread.keys:

@@ -217,7 +217,7 @@ def latency_from_nanos(total: int, count: int) -> int:
 
 
 def write_names(shown: Iterable[str], seen: Mapping[str, str], subscribed: Iterable[Resource]) -> dict[str, str]:
-    """Return the name of each API in *shown*: its subscription's, else the latest seen, else its id."""
+    """Return the name of each API in *shown*: its subscription's, also a past one's, else the latest seen, else its id."""
     given = {resource.resource_id: resource.name for resource in subscribed if resource.name}
     return {api_id: given.get(api_id) or seen.get(api_id, api_id) for api_id in shown}
 
@@ -312,8 +312,8 @@ def summary(ask: Ask[SummaryQuery, None]) -> Summary:
     span, period = read_period(ask.query, ask.now_us)
     answers = rooms.measure.ask(account, read_summary(span))
     used = [api_id for (api_id,) in answers[0].groups if api_id is not None]
-    subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.live]
-    shown = {*used, *(one.resource_id for one in subscribed)}
+    subscribed = all_things(rooms.inventory, account, SUBSCRIPTION)
+    shown = {*used, *(one.resource_id for one in subscribed if one.live)}
     return write_summary(period, answers, write_names(shown, rooms.measure.names(account, "api_id", shown), subscribed))
 
 
