@@ -51,6 +51,17 @@ def test_a_release_that_arrives_first_still_wins_if_it_happened_later(ledger: Le
     assert [("a", True, 10), ("b", False, 10)] == [(t.resource_id, t.live, t.created_us) for t in inventory(ledger)]
 
 
+def test_what_is_gone_is_told_also_without_its_creation(ledger: Ledger) -> None:
+    """A release says so alone; an update or a later creation does not."""
+    store = LedgerResources(ledger)
+    tell(ledger, word(1, "a", "released", 20), word(1, "b", "updated", 20), word(1, "c", "released", 20))
+    tell(ledger, word(1, "c", "created", 21), word(1, "d", "created", 10), word(1, "d", "released", 10))
+    tell(ledger, word(2, "e", "released", 20))
+    assert ["a", "d"] == store.released(AccountNo(1), "agent", 10)
+    assert ["a"] == store.released(AccountNo(1), "agent", 1)
+    assert [] == store.released(AccountNo(1), "dataset", 10)
+
+
 def test_an_update_of_what_was_never_created_does_not_count(ledger: Ledger) -> None:
     """Its attributes are kept, and show once the creation arrives."""
     tell(ledger, word(1, "a", "updated", 50, name="New", shared=True))

@@ -327,6 +327,10 @@ class ResourceStore(Protocol):
         """Return up to *limit* things after (kind, id)."""
         ...
 
+    def released(self, account_no: AccountNo, kind: str, limit: int) -> Sequence[str]:
+        """Return the ids of up to *limit* things that are gone."""
+        ...
+
     def counts(self, account_no: AccountNo) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are."""
         ...

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 PAGE_MAX = 1_000
+RELEASED_MAX = 100_000
 SOURCE = "tallybook/inventory"
 
 
@@ -73,6 +74,13 @@ class Inventory:
     ) -> Sequence[Resource]:
         """Return up to *limit* things of the account, by kind and id, beginning after (kind, id)."""
         return self._store.page(account.no, kind, after, min(limit, PAGE_MAX), released=released)
+
+    def released(self, account: Account, kind: str) -> Sequence[str]:
+        """Return the ids of the things of *kind* that are gone, also of those whose creation nobody told.
+
+        The first RELEASED_MAX by id, if there are more.
+        """
+        return self._store.released(account.no, kind, RELEASED_MAX)
 
     def counts(self, account: Account) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are; kinds of which there never was one are missing."""

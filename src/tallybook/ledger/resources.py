@@ -55,6 +55,9 @@ _LIST = Hot("""
      WHERE account_no = :account_no AND created_us IS NOT NULL AND (live = 1 OR :released)
        AND (kind = :kind OR :any_kind) AND (kind, resource_id) > (:after_kind, :after_id)
      ORDER BY kind, resource_id LIMIT :limit""")
+_RELEASED = Hot("""
+    SELECT resource_id FROM resources WHERE account_no = :account_no AND kind = :kind AND live = 0 AND life_us >= 0
+     ORDER BY resource_id LIMIT :limit""")
 _COUNT = Hot("""
     SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
       FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
@@ -142,6 +145,12 @@ class LedgerResources:
             Resource(kind, resource_id, name, bool(shared), bool(active), bool(live), created_us)
             for kind, resource_id, name, shared, active, live, created_us in rows
         ]
+
+    def released(self, account_no: AccountNo, kind: str, limit: int) -> list[str]:
+        """Return the ids of up to *limit* things that are gone, also of those whose creation nobody told."""
+        values = {"account_no": account_no, "kind": kind, "limit": limit}
+        with self._ledger.reading() as connection:
+            return [resource_id for (resource_id,) in _RELEASED.rows(connection, values)]
 
     def counts(self, account_no: AccountNo) -> dict[str, ResourceCount]:
         """Return how many things of each kind there are; kinds of which there never was one are missing."""

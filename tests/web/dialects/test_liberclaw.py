@@ -157,6 +157,22 @@ def test_a_released_agent_has_no_id_and_keeps_its_name(desk, key):
     assert [(None, "Ada"), (None, "Bob"), ("c", "Cy")] == [(one["agent_id"], one["agent_name"]) for one in agents]
 
 
+def test_an_agent_that_was_only_ever_released_is_a_deleted_one(desk, key):
+    """
+    Its creation may be older than this ledger; what is updated only, or used only, is not deleted.
+    """
+    story = Story("claw")
+    for agent_id, name, count in (("a", "Ada", 3), ("b", "Bob", 2), ("c", "Cy", 1)):
+        story.tell("message", NOW - timedelta(days=1), message(agent_id, name), times=count)
+    story.tell("resource.released", NOW - timedelta(days=2), {"kind": "agent", "resource_id": "a"})
+    story.tell("resource.updated", NOW - timedelta(days=2), {"kind": "agent", "resource_id": "b", "active": False})
+    desk.tell(story)
+
+    agents = desk.get(f"{USAGE}/per-agent", key).json["agents"]
+
+    assert [(None, "Ada"), ("b", "Bob"), ("c", "Cy")] == [(one["agent_id"], one["agent_name"]) for one in agents]
+
+
 def test_the_name_is_the_latest_seen_by_usage_or_inventory(desk, key):
     """
     Renamed by a message, renamed by an update; the event's time decides, not its arrival.

@@ -22,7 +22,6 @@ from tallybook.core.window import Span, last_days
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
 from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, point_from_nanos
 from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
-from tallybook.web.things import all_things
 
 PREFIX = "/liberclaw"
 
@@ -218,8 +217,7 @@ def per_agent(ask: Ask[DaysQuery, None]) -> Agents:
     answers = rooms.measure.ask(account, read_agents(ask.query.days, ask.now_us))
     used = [agent_id for (agent_id,) in answers[0].groups if agent_id is not None]
     names = rooms.measure.names(account, "agent_id", used)
-    deleted = [one.resource_id for one in all_things(rooms.inventory, account, AGENT) if not one.live]
-    return write_agents(ask.query.days, answers, names, deleted)
+    return write_agents(ask.query.days, answers, names, rooms.inventory.released(account, AGENT))
 
 
 SURFACE = Surface(
