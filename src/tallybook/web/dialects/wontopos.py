@@ -217,7 +217,7 @@ def latency_from_nanos(total: int, count: int) -> int:
 
 
 def write_names(shown: Iterable[str], seen: Mapping[str, str], subscribed: Iterable[Resource]) -> dict[str, str]:
-    """Return the name of each API in *shown*: its subscription's, also a past one's, else the latest seen, else its id."""
+    """Return the name of each API in *shown*: its subscription's (past or not), else the latest seen, else its id."""
     given = {resource.resource_id: resource.name for resource in subscribed if resource.name}
     return {api_id: given.get(api_id) or seen.get(api_id, api_id) for api_id in shown}
 
