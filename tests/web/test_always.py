@@ -204,6 +204,26 @@ def test_a_key_in_the_query_string_is_refused_and_not_repeated(shared, operation
 
 
 @pytest.mark.parametrize("operation", [o for o in OF_ACCOUNTS if o.endpoint.account is AccountOf.KEY], ids=ids)
+def test_a_dialect_refuses_a_key_in_the_query_string_where_none_is_in_a_header(shared, operation):
+    """
+    With a key in a header it is a parameter that the dialect does not know; without anything it is 401.
+    """
+    path, account = operation.path(), operation.account_header(shared, shared.operator)
+    asked = f"{path}?{operation.endpoint.query_example}&api_key=sk_canary_0123456789abcdef"
+
+    alone = shared.get(asked)
+
+    assert 400 == alone.status_code
+    assert "header" in alone.text
+    assert "canary" not in alone.text + shared.log.getvalue()
+    assert 401 == shared.get(path).status_code
+    assert (
+        operation.send(shared, shared.operator).status_code
+        == shared.get(asked, shared.operator, headers=account).status_code
+    )
+
+
+@pytest.mark.parametrize("operation", [o for o in OF_ACCOUNTS if o.endpoint.account is AccountOf.KEY], ids=ids)
 def test_an_operators_key_on_a_dialect_must_name_the_account(shared, operation):
     """
     Without the header there is a clear refusal, with an unknown account 404.

@@ -11,6 +11,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
+from tallybook.core.errors import Unauthenticated
 from tallybook.core.event import decode_json
 from tallybook.core.ids import AccountId
 from tallybook.core.key import Caller
@@ -92,7 +93,7 @@ class Pipeline:
         """
         endpoint = match.endpoint
         pairs, now_us = _pairs(self._surface, request.query), self._rooms.clock.now_us()
-        caller = await self._caller(endpoint, request)
+        caller = await self._caller(endpoint, request, pairs)
         self._count(caller, now_us, trace)
         trace.key_id = caller.key_id
         account_id = account_meant(endpoint, caller, match.path, request.headers)
@@ -107,11 +108,11 @@ class Pipeline:
             answer = answer.then(await crew.outcome(answer.future))
         return _reply(endpoint, answer)
 
-    async def _caller(self, endpoint: Endpoint, request: Request) -> Caller:
+    async def _caller(self, endpoint: Endpoint, request: Request, pairs: Pairs) -> Caller:
         """Return who asks, if they may; a key that was seen a moment ago needs no thread."""
         if endpoint.scope is None:
             return ANONYMOUS
-        token, access = token_of(request.headers), self._rooms.access
+        token, access = _token(request.headers, pairs), self._rooms.access
         caller = access.remembered(token)
         if caller is None:
             caller = await self._crews.quick.run(lambda: access.authenticate(token))
@@ -149,6 +150,15 @@ def _pairs(surface: Surface, query: bytes) -> Pairs:
     if surface.key_in_query_refused:
         refuse_key_in_query(pairs)
     return pairs
+
+
+def _token(headers: Headers, pairs: Pairs) -> str:
+    """Return the key in *headers*; where there is none, whoever sent one in the query instead is told so."""
+    try:
+        return token_of(headers)
+    except Unauthenticated:
+        refuse_key_in_query(pairs)
+        raise
 
 
 def _encoded(answer: object) -> object:
