@@ -47,6 +47,7 @@ _TABLE = {
     "malformed-body": Problem(
         400, "Malformed body", "The body is cut short, damaged, or not as long as its Content-Length says."
     ),
+    "malformed-http": Problem(400, "Malformed HTTP", "It is no request as HTTP/1.1 has it, or none of its methods."),
     "key-in-query": Problem(
         400, "Key in the query string", "Keys travel in headers only: a query string ends up in logs. Replace the key."
     ),
@@ -72,6 +73,9 @@ _TABLE = {
     ),
     "payload-too-large": Problem(413, "Payload too large", "The body, decoded, passes a bound that the detail names."),
     "uri-too-long": Problem(414, "Address too long", "The path and query together pass the bound that is named."),
+    "head-too-large": Problem(
+        431, "Headers too large", "Request line and headers together pass the bound that is named."
+    ),
     "unsupported-media-type": Problem(
         415, "Unsupported media type", "The Content-Type is not one that this endpoint reads; the detail lists them."
     ),

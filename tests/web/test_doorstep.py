@@ -1,0 +1,156 @@
+"""What clients hear who never reach the application, and those who are refused while they still send."""
+
+import asyncio
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import uvicorn
+
+from tallybook.web import protocol
+
+HOST = b"Host: x\r\n"
+
+
+@contextmanager
+def listening(app, connections_max=None):
+    """Serve *app* from a thread of this process; yield its port."""
+    config = uvicorn.Config(
+        app, http=protocol.BoundedProtocol, lifespan="off", log_config=None, limit_concurrency=connections_max
+    )
+    running = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=lambda: asyncio.run(running.serve([listener])))
+        thread.start()
+        try:
+            yield port
+        finally:
+            running.should_exit = True
+            thread.join(timeout=30)
+
+
+@pytest.fixture
+def port(desk):
+    with listening(desk.house.app) as number:
+        yield number
+
+
+def answer_to(port, request):
+    """Send all of *request* before reading anything; return the status, the headers and the body."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        whole = b""
+        while part := connection.recv(65536):
+            whole += part
+    head, _, body = whole.partition(b"\r\n\r\n")
+    first, *lines = head.decode().lower().split("\r\n")
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+def send_on(connection):
+    """Send until nobody takes it."""
+    while True:
+        connection.sendall(b"x" * 1000)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"BREW /v1/meters HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /v1/meters?a b HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /v1/meters HTTP/1.1\r\n" + HOST + b"X-API-Key: a\r\n b\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    ],
+)
+def test_what_is_no_http_is_a_problem_with_a_request_id(port, request_):
+    """
+    Like every other refusal; no surface can be meant, so it is the native one's.
+    """
+    status, headers, body = answer_to(port, request_)
+
+    problem = json.loads(body)
+    assert (400, 400, "malformed-http") == (status, problem["status"], problem["code"])
+    assert headers["x-request-id"].startswith("req_")
+    assert ("application/problem+json", "close") == (headers["content-type"], headers["connection"])
+
+
+def test_bytes_beyond_ascii_in_an_address_are_read_as_if_they_were_encoded(desk, port):
+    """
+    Some clients send what was typed: the dialect says no its own way, or finds what was meant.
+    """
+    key = f"X-API-Key: {desk.account('acme')}\r\nConnection: close\r\n\r\n".encode()
+
+    status, _, body = answer_to(port, b"GET /liberclaw/api/v1/usage/history?days=\xd9\xa7 HTTP/1.1\r\n" + HOST + key)
+    found, _, _ = answer_to(port, b"GET /v1/accounts/acme/usage?meter=messages&x=\xff HTTP/1.1\r\n" + HOST + key)
+
+    assert (422, "VALIDATION_ERROR") == (status, json.loads(body)["error"]["code"])
+    assert 200 == found
+
+
+def test_a_head_that_is_too_long_is_answered_also_to_those_who_send_on(port):
+    """
+    They read 431, not a broken connection.
+    """
+    status, headers, body = answer_to(port, b"GET / HTTP/1.1\r\nx-filler: " + b"y" * 1_000_000 + b"\r\n\r\n")
+
+    assert (431, "head-too-large") == (status, json.loads(body)["code"])
+    assert "x-request-id" in headers
+
+
+def test_a_body_that_is_too_long_is_answered_also_to_those_who_send_all_of_it_first(desk, port):
+    """
+    Python's own client is one of them; the connection is closed after it.
+    """
+    body, url = b"[" + b" " * (6 << 20) + b"]", f"http://127.0.0.1:{port}/v1/events"
+    headers = {"X-API-Key": desk.operator, "Content-Type": "application/json"}
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=20)
+
+    with refused.value as answer:
+        assert (413, "payload-too-large") == (answer.code, json.load(answer)["code"])
+
+
+def test_nobody_is_listened_to_for_ever(monkeypatch, port):
+    """
+    Who sends on after a refusal is cut off when the time, or the measure, is full.
+    """
+    monkeypatch.setattr(protocol, "LINGER_S", 0.05)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(b"GARBAGE\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400")
+        while connection.recv(65536):
+            pass
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            send_on(connection)
+    monkeypatch.setattr(protocol, "LINGER_S", 600)
+    monkeypatch.setattr(protocol, "LINGER_BYTES_MAX", 100_000)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(b"GARBAGE\r\n\r\n")
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            send_on(connection)
+
+
+def test_a_connection_too_many_is_told_when_to_come_back(desk):
+    """
+    503 as a problem, with Retry-After; those who were there before are served.
+    """
+    request = b"GET /healthz HTTP/1.1\r\n" + HOST
+    with listening(desk.house.app, connections_max=2) as port, ExitStack() as held:
+        others = [held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(2)]
+        for other in others:
+            other.sendall(request + b"\r\n")
+            assert other.recv(65536).startswith(b"HTTP/1.1 200")
+
+        status, headers, body = answer_to(port, request + b"\r\n")
+
+        assert (503, "temporarily-unavailable") == (status, json.loads(body)["code"])
+        assert ("1", "close") == (headers["retry-after"], headers["connection"])
+        others[0].sendall(request + b"\r\n")
+        assert others[0].recv(65536).startswith(b"HTTP/1.1 200")
