@@ -103,8 +103,7 @@ def test_an_exception_is_looked_at_when_it_is_given(flows: Flows) -> None:
 def test_each_value_of_a_dimension_is_told_for_itself(flows: Flows) -> None:
     """WontoPos: usage.limit_reached at 80 % of the plan limit of an API."""
     limit = {"name": "requests", "kind": "period", "mode": "overage", "meter": "requests", "per": "api_id"}
-    alerts = [{"percent": 80, "event": "usage.limit_reached"}]
-    gate = put_account(flows, {**limit, "quantity": "10"}, alerts=alerts)
+    gate = put_account(flows, {**limit, "quantity": "10"}, alerts=[80])
 
     def call(api: str, count: int) -> None:
         data = {"api_id": api, "status": 200}

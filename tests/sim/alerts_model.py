@@ -35,6 +35,13 @@ class Row:
     standing: bool = True
 
 
+def event_of(limit: Limit, percent: int) -> str:
+    """Return what a percent is told as; 80 of what a period allows an API has a name of its own."""
+    if percent == 80 and (limit.kind, limit.meter, limit.per) == (LimitKind.PERIOD, "requests", "api_id"):
+        return "usage.limit_reached"
+    return "usage.overage" if percent == 100 else "usage.warning"
+
+
 @dataclass
 class Model:
     """One account, in UTC, from the first of the month."""
@@ -83,7 +90,7 @@ class Model:
                     continue
                 rows.append(Row(percent, len(before), closed, limit.quantity or 0))
                 if not closed:
-                    self.told.append(f"usage.{ {50: 'warning', 80: 'warning', 100: 'overage'}[percent] }")
+                    self.told.append(event_of(limit, percent))
 
     def used(self, limit: Limit, value: str, period_us: int, now_us: int) -> int:
         """Add up what counts against a limit, in units."""

@@ -3,16 +3,20 @@
 Not for when one counts as crossed (see `alert`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.fields import Problems, read_choice, read_list, read_name
+from tallybook.core.limit import Limit, LimitKind
 
 THRESHOLDS_MAX = 10
 """Most thresholds of one plan, account, limit or budget."""
 PERCENT_MAX = 1_000
 CRITICAL_PERCENT, OVERAGE_PERCENT = 90, 100
+REACHED_PERCENT = 80
+REQUESTS, API = "requests", "api_id"
+"""What WontoPos's `usage.limit_reached` is about: 80 % of the requests that a plan allows an API."""
 
 
 class Level(StrEnum):
@@ -50,10 +54,24 @@ def at(*percents: int) -> tuple[Threshold, ...]:
     return tuple(Threshold(percent, level_of(percent)) for percent in percents)
 
 
-def thresholds_of(limit: str, thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
-    """Return those that count for *limit*: its own where it has any, else the general ones."""
-    own = tuple(one for one in thresholds if one.limit == limit)
-    return own or tuple(one for one in thresholds if not one.limit)
+def thresholds_of(limit: Limit, thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+    """Return those that count for *limit*: its own where it has any, else the general ones.
+
+    A plain 80 % of the requests that a period allows an API is told as the document of WontoPos names it.
+    """
+    own = tuple(one for one in thresholds if one.limit == limit.name)
+    found = own or tuple(one for one in thresholds if not one.limit)
+    return tuple(_as_published(one) for one in found) if _is_for_an_api(limit) else found
+
+
+def _is_for_an_api(limit: Limit) -> bool:
+    by_api = limit.per == API or API in limit.filter
+    return by_api and limit.kind is LimitKind.PERIOD and limit.meter == REQUESTS
+
+
+def _as_published(one: Threshold) -> Threshold:
+    is_it = one.percent == REACHED_PERCENT and one.level is Level.WARNING
+    return replace(one, level=Level.LIMIT_REACHED) if is_it else one
 
 
 _FIELDS = {"percent", "event", "limit"}

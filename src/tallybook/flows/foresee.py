@@ -171,7 +171,7 @@ class Forecasts:
             meter = meters.get(limit.meter or "")
             if limit.kind is not LimitKind.PERIOD or limit.quantity is None or meter is None:
                 continue
-            if meter.aggregation in (Aggregation.COUNT, Aggregation.SUM) and thresholds_of(limit.name, thresholds):
+            if meter.aggregation in (Aggregation.COUNT, Aggregation.SUM) and thresholds_of(limit, thresholds):
                 yield limit
 
 

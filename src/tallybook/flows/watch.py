@@ -92,7 +92,7 @@ class Watch:
         thresholds = self._plans.plan_of(account).alerts if own.rules.thresholds is None else own.rules.thresholds
         limits: dict[str, tuple[Limit, tuple[Threshold, ...]]] = {}
         for limit in in_force:
-            told_at = thresholds_of(limit.name, thresholds)
+            told_at = thresholds_of(limit, thresholds)
             if limit.kind is not LimitKind.DURATION and limit.quantity is not None and told_at:
                 limits[limit.name] = (limit, told_at)
         gauges: dict[int, list[Gauge]] = {}

@@ -131,7 +131,7 @@ def _unit(limit: Limit, meters: Mapping[str, Meter]) -> Unit:
 def _row(standing: Standing, plan: Plan, unit: Unit, names: dict[str, dict[str, str]]) -> Row:
     state = standing.state
     limit, period = state.limit, state.period
-    percents = [threshold.percent for threshold in thresholds_of(limit.name, plan.alerts)]
+    percents = [threshold.percent for threshold in thresholds_of(limit, plan.alerts)]
     percent = None if not state.quantity else 100 * state.used // state.quantity
     return Row(
         key=f"{limit.name}:{state.value or ''}",
