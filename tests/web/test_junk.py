@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.web.operations import OPERATIONS, SURFACES
+from tests.web.operations import OPERATIONS, PATH_VALUES, SURFACES
 
 REQUESTS = 60
 """For each operation; together some thousands."""
@@ -115,7 +115,7 @@ def test_junk_is_refused_and_never_breaks_anything(shared, operation):
 
 
 def request(chance, operation, desk):
-    values = {name: chance.choice([*PIECES[5:], "acme"]) for name in ("account_id", "name", "key_id", "kind", "api_id")}
+    values = {name: chance.choice([*PIECES[5:], "acme"]) for name in PATH_VALUES}
     path = operation.path(**values) if chance.random() < 0.5 else operation.path()
     names = ["from", "to", "meter", "granularity", "tz", "limit", "cursor", "days", "months", "group_by", "start_date"]
     names += ["filter[agent_id]", "filter[", chance.choice(PIECES)]
@@ -129,6 +129,19 @@ def request(chance, operation, desk):
     if operation.endpoint.body is not None or chance.random() < 0.2:
         more["content"] = chance.choice(BODIES)
     return method, f"{path}?{'&'.join(pairs)}", more
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if "{" in one.endpoint.path], ids=str)
+def test_a_nul_in_a_path_names_nothing(shared, operation):
+    """
+    No handler sees it, and no store is asked for it: PostgreSQL would break off the whole transaction.
+    """
+    for name in PATH_VALUES:
+        if f"{{{name}}}" in operation.endpoint.path:
+            for value in ("%00", "a%00b"):
+                answer = operation.send(shared, shared.operator, **{name: value})
+
+                assert (404, True) == (answer.status_code, "there is nothing at this path" in answer.text), answer.text
 
 
 @pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)

@@ -89,7 +89,7 @@ def _values(pattern: tuple[str | None, ...], parts: list[str]) -> list[str] | No
             value = unquote_to_bytes(part).decode() if "%" in part else part
         except UnicodeDecodeError:
             return None
-        if not value:
+        if not value or "\x00" in value:  # nothing is called so, and PostgreSQL cannot even be asked
             return None
         values.append(value)
     return values
