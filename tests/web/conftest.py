@@ -13,10 +13,11 @@ UNBOUNDED = {"kind": "concurrent", "quantity": "unlimited"}
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A house that a module's tests share, with the account of the reference's examples in it."""
+    """A house that a module's tests share, with the account and the invoice of the reference's examples in it."""
     with open_desk(tmp_path_factory.mktemp("shared")) as opened:
         opened.account("acme", plan="agentphone-pro")
         opened.put("/v1/accounts/acme/limits/concurrent_calls", opened.operator, json=UNBOUNDED)
+        opened.post("/v1/accounts/acme/invoices", opened.operator, json={"at": "2026-02-01"})
         yield opened
 
 

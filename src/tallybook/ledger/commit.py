@@ -104,7 +104,7 @@ class Committer:
             return list(exceptions)
         if self._watching is not None:
             desk = self._desk(connection, group, beside)
-            wanted = {numbers[account_id] for account_id in _accounts_of(accepted)}
+            wanted = {numbers[account_id] for account_id in _accounts_of(accepted) if account_id in numbers}
             self._watching.prepare(connection, desk, wanted, beside.limits, group=group)
         back = Tally()
         for pending in self._settling.settle(connection, accepted, numbers, group):

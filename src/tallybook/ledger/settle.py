@@ -39,13 +39,14 @@ class Settling:
         self, connection: Connection, accepted: Sequence[Bundle], numbers: Mapping[AccountId, int], group: Group
     ) -> list[Pending]:
         """End the leases of calls that *accepted* reports; return billed events that have to be taken back."""
-        calls = {(numbers[account_id], call_id) for bundle in accepted for account_id, call_id in bundle.called()}
-        if not calls:
+        called = set().union(*[bundle.called() for bundle in accepted])
+        if not called:
             return []
+        ids = {numbers[account_id]: account_id for account_id, _ in called}
+        calls = [(numbers[account_id], call_id) for account_id, call_id in called]
         taken = []
         found = connection.execute(self._find, {"rows": to_json(sorted(calls))}).mappings().all()
         own = _identities(accepted, numbers) if found else set()
-        ids = {numbers[account_id]: account_id for bundle in accepted for account_id in bundle.accounts}
         for row in found:
             account_no, billed = row["account_no"], row["billed"]
             mine = (leases.c.account_no == account_no) & (leases.c.lease_id == row["lease_id"])
