@@ -98,7 +98,7 @@ def test_items_are_read_with_all_that_is_wrong():
     assert expected == read_items(good, "/items", zero=False)
     bad = [
         {},
-        {"limit": "A", "quantity": "1e3"},
+        {"limit": "a b", "quantity": "1e3"},
         {"limit": "a", "quantity": 0},
         {"limit": "a", "quantity": -1, "colour": 1},
         {"limit": "a", "quantity": True, "dimensions": {"a": "b", "c": "d"}},

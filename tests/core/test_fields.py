@@ -35,12 +35,12 @@ def test_all_faults_are_told_in_the_order_they_were_found() -> None:
     """The first is the refusal's own place; faults below a field keep their places."""
     problems = Problems()
     assert "-" == problems.take(read_name, "9", "/name", "-")
-    problems.take(read_filter, {"a": "", "B": "x"}, "/filter", {})
+    problems.take(read_filter, {"a": "", "": "x"}, "/filter", {})
     problems.only({"name": 1, "label": 2}, {"name"}, "", "a plan")
     assert problems
     error = refusal(problems)
     assert "/name" == error.pointer
-    assert ["/name", "/filter/a", "/filter/B", "/label"] == [pointer for pointer, _ in errors_of(error)]
+    assert ["/name", "/filter/a", "/filter/", "/label"] == [pointer for pointer, _ in errors_of(error)]
 
 
 def test_the_faults_told_are_bounded() -> None:
@@ -69,14 +69,14 @@ def test_a_lone_refusal_is_its_own_list() -> None:
     assert (("", "no"),) == errors_of(FieldInvalid("no"))
 
 
-@pytest.mark.parametrize("value", [None, 5, "", "9a", "A", "a b", "a" * 65, "ключ", "a\n", ["a"]])
+@pytest.mark.parametrize("value", [None, 5, "", "9a", "_a", "a b", "a" * 65, "ключ", "a\n", ["a"]])
 def test_what_cannot_be_a_name_is_refused(value: object) -> None:
-    """Names are short, lower case and plain."""
+    """Names are short and plain."""
     with pytest.raises(FieldInvalid):
         read_name(value, "/name")
 
 
-@pytest.mark.parametrize("value", ["a", "a-b.c_d9", "a" * 64])
+@pytest.mark.parametrize("value", ["a", "a-b.c_d9", "messagesPerMonth", "A" * 64])
 def test_names_are_plain(value: str) -> None:
     """Letters, digits and three signs."""
     assert value == read_name(value, "/name")

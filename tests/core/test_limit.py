@@ -21,11 +21,10 @@ from tallybook.core.limit import (
 )
 from tallybook.core.number import NANOS, NANOS_MAX
 
-NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 QUANTITIES = st.none() | st.integers(0, NANOS_MAX)
-FILTERS = st.dictionaries(
-    NAMES, st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1), max_size=3
-)
+TEXTS = st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1, max_size=100)
+FILTERS = st.dictionaries(TEXTS, TEXTS, max_size=3)
 WINDOWS = st.integers(1, 366).map(lambda days: f"P{days}D") | st.integers(1, 8784).map(lambda hours: f"PT{hours}H")
 
 
@@ -49,7 +48,7 @@ def limits(draw: Callable[..., object]) -> Limit:
         quantity,
         meter=draw(NAMES),
         filter=draw(FILTERS),
-        per=draw(st.none() | NAMES),
+        per=draw(st.none() | TEXTS),
         period="P1M" if kind is LimitKind.PERIOD else None,
         window=draw(WINDOWS) if kind is LimitKind.ROLLING else None,
     )
@@ -81,7 +80,7 @@ COMMON: dict[str, object] = {"name": "x", "meter": "m", "quantity": "1"}
         ({"kind": "concurrent", **COMMON}, ["/meter"]),
         ({"kind": "period", "resource": "agent", **COMMON}, ["/resource"]),
         ({"kind": "stock", "resource": "agent", **COMMON}, ["/meter"]),
-        ({"kind": "stock", "resource": "Agent", "name": "x", "quantity": "1"}, ["/resource"]),
+        ({"kind": "stock", "resource": "an agent", "name": "x", "quantity": "1"}, ["/resource"]),
         ({"kind": "period", "window": "P1D", **COMMON}, ["/window"]),
         ({"kind": "period", "period": "P1Y", **COMMON}, ["/period"]),
         ({"kind": "period", "mode": "soft", **COMMON}, ["/mode"]),

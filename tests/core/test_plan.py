@@ -38,7 +38,7 @@ def test_a_plan_is_read_back_as_it_was_written(title: str, alerts: list[int], or
 @pytest.mark.parametrize(
     ("name", "body", "pointers"),
     [
-        ("Acme", {}, ["/name"]),
+        ("Acme Pro", {}, ["/name"]),
         ("acme", [], [""]),
         ("acme", {"heading": "x"}, ["/heading"]),
         ("acme", {"title": ""}, ["/title"]),

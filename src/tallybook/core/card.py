@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from tallybook.core.errors import FieldInvalid, QuantityInvalid
-from tallybook.core.fields import NO_FILTER, Problems, read_filter, read_list, read_name, read_object
+from tallybook.core.fields import NO_FILTER, Problems, read_dimension, read_filter, read_list, read_name, read_object
 from tallybook.core.ids import NAME_BYTES_MAX, check_text
 from tallybook.core.meter import INCREMENT_S_MAX, Increments
 from tallybook.core.number import NANOS, parse_nanos, to_text
@@ -60,7 +60,7 @@ def read_price(value: object, pointer: str) -> Price:
         subject if kind == "resource" else None,
         rate=None if rate is None or _is_plain(rate) else rate,
         included=_optional(_read_amount, body, "included", pointer, problems) or 0,
-        per=_optional(read_name, body, "per", pointer, problems),
+        per=_optional(read_dimension, body, "per", pointer, problems),
         minimum=_optional(_read_amount, body, "minimum", pointer, problems) or 0,
         rounding=_optional(_read_rounding, body, "rounding", pointer, problems),
         price_list=price_list,

@@ -16,9 +16,9 @@ ERRORS_MAX = 100
 FILTER_MAX = 8
 """Most dimensions of one filter."""
 NO_FILTER: dict[str, str] = {}
-NAME_RULE = "must be a name: a letter a-z, then up to 63 of a-z 0-9 _ . -"
+NAME_RULE = "must be a name: a letter, then up to 63 of A-Z a-z 0-9 _ . -"
 
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 _T = TypeVar("_T")
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -99,7 +99,7 @@ def read_list(value: object, pointer: str, *, length_max: int) -> list[object]:
 
 
 def read_name(value: object, pointer: str) -> str:
-    """Return *value* if it can name a limit, a meter, a dimension or a plan.
+    """Return *value* if it can name a limit, a meter or a plan.
 
     Raises:
         FieldInvalid: With *pointer*.
@@ -109,6 +109,15 @@ def read_name(value: object, pointer: str) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise FieldInvalid(NAME_RULE, pointer=pointer)
     return value
+
+
+def read_dimension(value: object, pointer: str) -> str:
+    """Return *value* if it can name a dimension: a field of events, which their sender called as they liked.
+
+    Raises:
+        FieldInvalid: With *pointer*.
+    """
+    return check_text(value, pointer, bytes_max=NAME_BYTES_MAX)
 
 
 def read_choice(choices: type[_Choice], value: object, pointer: str) -> _Choice:
@@ -137,7 +146,7 @@ def read_filter(value: object, pointer: str) -> dict[str, str]:
         raise FieldInvalid(f"must name at most {FILTER_MAX} dimensions", pointer=pointer)
     for name, text in body.items():
         place = f"{pointer}/{escape(name)}"
-        dimension = problems.take(read_name, name, place, "")
+        dimension = problems.take(read_dimension, name, place, "")
         wanted[dimension] = problems.take(_read_value, text, place, "")
     problems.finish()
     return wanted

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tallybook.core.errors import FieldInvalid, QuantityInvalid
-from tallybook.core.fields import NO_FILTER, Problems, read_choice, read_filter, read_name, read_object
+from tallybook.core.fields import NO_FILTER, Problems, read_choice, read_dimension, read_filter, read_name, read_object
 from tallybook.core.instant import DAY_US, HOUR_US
 from tallybook.core.number import NANOS, parse_nanos, to_text
 from tallybook.core.window import Span
@@ -181,7 +181,7 @@ def read_limit(value: object, pointer: str) -> Limit:
     wanted = problems.take(read_filter, body.get("filter"), f"{pointer}/filter", NO_FILTER)
     per = body.get("per")
     if per is not None:
-        per = problems.take(read_name, per, f"{pointer}/per", "")
+        per = problems.take(read_dimension, per, f"{pointer}/per", "")
     problems.finish()
     return Limit(
         name,
