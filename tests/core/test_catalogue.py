@@ -5,7 +5,16 @@ from importlib.resources import files
 
 import pytest
 
-from tallybook.core.catalogue import DIMENSIONS_MAX, METERS_MAX, Catalogue, Field, Kind, load_catalogue, read_meter
+from tallybook.core.catalogue import (
+    DIMENSIONS_MAX,
+    METERS_MAX,
+    Catalogue,
+    Field,
+    Kind,
+    load_catalogue,
+    read_event_type,
+    read_meter,
+)
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
 from tallybook.core.meter import Aggregation, Condition, Operator
 from tallybook.core.number import NANOS
@@ -79,6 +88,18 @@ def test_an_operators_file_extends_and_overrides_by_name() -> None:
     assert Aggregation.COUNT == load_catalogue(SMALL).meter("jobs").aggregation
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\x00", "^1/1 cpu", "x" * 129])
+def test_a_field_is_not_named_what_no_reader_can_be_made_of(name: str) -> None:
+    """Neither summed, nor a dimension, nor in a condition, nor of a type: readers of events are compiled of names."""
+    bodies = [{"aggregation": "sum", "field": name}, {"aggregation": "sum", "fields": [name]}]
+    bodies += [{"aggregation": "count", "dimensions": [name]}, {"aggregation": "count", "where": {name: "x"}}]
+    for body in bodies:
+        with pytest.raises(FieldInvalid):
+            read_meter("m", {"event": "order", **body})
+    with pytest.raises(FieldInvalid):
+        read_event_type("order", {"fields": {name: {}}}, "")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
@@ -93,7 +114,7 @@ def test_an_operators_file_extends_and_overrides_by_name() -> None:
         ('[events.a.fields]\nx = { kind = "quantity", max = nan }', 2, "events/a/fields/x/max must be at most"),
         ('[events.a.fields]\nx = { label = "y" }', 2, "events/a/fields/x/label must name another field"),
         ('[events."a.b".fields."c/d"]\nkind = "x"', 2, "events/a.b/fields/c~1d/kind must be one of"),
-        ('[meters.Jobs]\nevent = "job"\naggregation = "count"', 1, "meters/Jobs/name must be lower case"),
+        ('[meters."Jobs done"]\nevent = "job"\naggregation = "count"', 1, "meters/Jobs done/name must be letters"),
         ('[meters.x]\naggregation = "count"', 1, "meters/x/event must name the event type"),
         ('[meters.x]\nevent = "job"\naggregation = "average"', 3, "meters/x/aggregation must be one of"),
         ('[meters.x]\nevent = "job"\n\naggregation = "sum"', 1, "meters/x/field must name what to aggregate by sum"),

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from tallybook.core.errors import FieldInvalid, NotFound, StartRefused
+from tallybook.core.ids import check_fields
 from tallybook.core.meter import INCREMENT_S_MAX, Aggregation, Condition, Increments, Meter, Operator, plain_field
 from tallybook.core.number import parse_nanos, to_text
 
@@ -24,7 +25,7 @@ UNMETERED = "*"
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 class Kind(StrEnum):
@@ -174,6 +175,7 @@ def read_event_type(name: str, body: object, pointer: str) -> EventType:
     fields = _table(table, "fields", pointer)
     if len(fields) > FIELDS_MAX:
         raise FieldInvalid(f"must have at most {FIELDS_MAX} fields", pointer=f"{pointer}/fields")
+    check_fields(fields, f"{pointer}/fields")
     read = {key: _read_field(key, value, f"{pointer}/fields/{_escape(key)}") for key, value in fields.items()}
     for key, spec in read.items():
         if spec.label is not None and spec.label not in read:
@@ -208,7 +210,7 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         FieldInvalid: With a pointer below *pointer*.
     """
     if not _NAME.fullmatch(name):
-        raise FieldInvalid("must be lower case letters, digits, _ . - (at most 64), a letter first", pointer="/name")
+        raise FieldInvalid("must be letters, digits, _ . - (at most 64), a letter first", pointer="/name")
     table = _object(body, pointer)
     known = {"event", "aggregation", "field", "fields", "dimensions", "where", "unit", "description", "priced_by"}
     _only(table, known | {"rounding"}, pointer)
@@ -219,6 +221,10 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         raise FieldInvalid("give either field or fields", pointer=f"{pointer}/fields")
     single = _text(table, "field", pointer)
     fields = (single,) if single else _texts(table.get("fields", []), f"{pointer}/fields")
+    dimensions = _texts(table.get("dimensions", []), f"{pointer}/dimensions")
+    where = _table(table, "where", pointer)
+    for names, place in ((fields, "field"), (dimensions, "dimensions"), (where, "where")):
+        check_fields(names, f"{pointer}/{place}")
     if "rounding" in table:
         fields = _rounded(table, fields, pointer)
     return Meter(
@@ -226,8 +232,8 @@ def read_meter(name: str, body: object, pointer: str = "") -> Meter:
         event_type=event_type,
         aggregation=_choice(table.get("aggregation"), Aggregation, f"{pointer}/aggregation"),
         fields=fields,
-        dimensions=_texts(table.get("dimensions", []), f"{pointer}/dimensions"),
-        conditions=_read_conditions(_table(table, "where", pointer), f"{pointer}/where"),
+        dimensions=dimensions,
+        conditions=_read_conditions(where, f"{pointer}/where"),
         unit=_text(table, "unit", pointer),
         description=_text(table, "description", pointer),
         priced_by=_text(table, "priced_by", pointer) or None,
@@ -328,7 +334,7 @@ def _text(table: Mapping[str, object], key: str, pointer: str) -> str:
 
 
 def _texts(value: object, pointer: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) and item and "\x00" not in item for item in value):
         raise FieldInvalid("must be a list of texts", pointer=pointer)
     if len(set(value)) != len(value) or len(value) > FIELDS_MAX:
         raise FieldInvalid(f"must be at most {FIELDS_MAX} different texts", pointer=pointer)

@@ -1,6 +1,8 @@
 """Names of things: which strings may be ids, and how ours are made. Not for keys (see `key`)."""
 
+import re
 import secrets
+from collections.abc import Iterable
 from typing import NewType
 
 from tallybook.core.errors import FieldInvalid
@@ -12,6 +14,9 @@ TypeNo = NewType("TypeNo", int)
 
 ID_BYTES_MAX = 256
 NAME_BYTES_MAX = 1024
+FIELD_RULE = "must name a field: at most 128 characters, no quotes, backslashes or control characters, no ^ first"
+
+_FIELD = re.compile(r'[^\x00-\x1f"\\^][^\x00-\x1f"\\]{0,127}')
 
 
 def check_text(value: object, pointer: str, *, bytes_max: int = ID_BYTES_MAX) -> str:
@@ -29,6 +34,19 @@ def check_text(value: object, pointer: str, *, bytes_max: int = ID_BYTES_MAX) ->
     if "\x00" in value:
         raise FieldInvalid("must not contain a NUL character", pointer=pointer)
     return value
+
+
+def check_fields(names: Iterable[str], pointer: str) -> None:
+    """Refuse names that no field of events can have that is to be read.
+
+    Readers of events are compiled of these names and cannot spell every one; a ``^`` marks fields that are rounded.
+
+    Raises:
+        FieldInvalid: With *pointer*.
+    """
+    for name in names:
+        if not _FIELD.fullmatch(name):
+            raise FieldInvalid(FIELD_RULE, pointer=pointer)
 
 
 def new_id(prefix: str) -> str:
