@@ -186,6 +186,13 @@ def test_cost_follows_the_plan_in_force_at_the_time_of_the_event(flows: Flows) -
         ({"limits": [{"name": "m", "kind": "period", "meter": "nope", "quantity": "1"}]}, ["/limits/0/meter"]),
         (
             {
+                "limits": [{"name": "a", "kind": "stock", "resource": "agents", "quantity": "1"}],
+                "prices": [{"resource": "phone-number", "unit_price": "1"}, {"resource": "seat", "unit_price": "1"}],
+            },
+            ["/limits/0/resource", "/prices/0/resource"],
+        ),
+        (
+            {
                 "limits": [
                     {"name": "a", "kind": "period", "meter": "messages", "quantity": "1", "filter": {"model": "x"}},
                     {"name": "b", "kind": "period", "meter": "messages", "quantity": "1", "per": "model"},

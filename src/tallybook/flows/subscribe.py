@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tallybook.core.allowance import OwnLimitSource, limits_in_force
 from tallybook.core.bill import Card
+from tallybook.core.catalogue import Catalogue
 from tallybook.core.changes import Changes, Memory
 from tallybook.core.clock import Clock
 from tallybook.core.errors import FieldInvalid, NotFound
@@ -20,6 +21,7 @@ from tallybook.core.period import billing_period
 from tallybook.core.plan import ANCHOR_DAY_MAX, DEFAULT_PLAN, Account, Plan, find_plan, plan_in_force, read_plan
 from tallybook.core.ports import AccountChange, AccountStore, PlanStore
 from tallybook.core.price import Price, can_be_rounded
+from tallybook.core.resource import Change
 from tallybook.core.scheme import Scheme
 from tallybook.core.window import Span, all_time, read_zone, zone
 
@@ -233,23 +235,25 @@ class Accounts:
         return self._plans.get(DEFAULT_PLAN) or Plan(DEFAULT_PLAN, 0, DEFAULT_PLAN, DEFAULT_PLAN)
 
     def check_limit(self, limit: Limit) -> None:
-        """Refuse a limit that counts what no meter measures.
+        """Refuse a limit that counts what no meter measures, or things of no kind there is.
 
         Raises:
             FieldInvalid: Telling all that is wrong.
         """
         problems = Problems()
-        _check_limit(limit, self._schemes.scheme.catalogue.meters, "", problems)
+        _check_limit(limit, self._schemes.scheme.catalogue, "", problems)
         problems.finish()
 
     def _check_meters(self, plan: Plan) -> None:
-        """Refuse a plan that counts or prices what no meter measures."""
-        problems, meters = Problems(), self._schemes.scheme.catalogue.meters
+        """Refuse a plan that counts or prices what no meter measures, or things of no kind there is."""
+        problems, catalogue = Problems(), self._schemes.scheme.catalogue
+        meters = catalogue.meters
         for index, limit in enumerate(plan.limits):
-            _check_limit(limit, meters, f"/limits/{index}", problems)
+            _check_limit(limit, catalogue, f"/limits/{index}", problems)
         for index, price in enumerate(plan.prices):
             pointer = f"/prices/{index}"
             _check_meter(price.meter, price.filter, price.per, meters, pointer=pointer, problems=problems)
+            _check_kind(price.resource, catalogue, pointer, problems)
             meter = meters.get(price.meter or "")
             if price.rounding is not None and meter is not None and not can_be_rounded(meter):
                 problems.add(f"{pointer}/rounding", "is for meters that add up the seconds of one field")
@@ -271,11 +275,20 @@ def _nothing(plan: Plan) -> None:
     del plan
 
 
-def _check_limit(limit: Limit, meters: Mapping[str, Meter], pointer: str, problems: Problems) -> None:
-    _check_meter(limit.meter, limit.filter, limit.per, meters, pointer=pointer, problems=problems)
-    meter = meters.get(limit.meter or "")
+def _check_limit(limit: Limit, catalogue: Catalogue, pointer: str, problems: Problems) -> None:
+    _check_meter(limit.meter, limit.filter, limit.per, catalogue.meters, pointer=pointer, problems=problems)
+    _check_kind(limit.resource, catalogue, pointer, problems)
+    meter = catalogue.meters.get(limit.meter or "")
     if limit.kind is LimitKind.STOCK and meter and meter.aggregation is not Aggregation.LAST:
         problems.add(f"{pointer}/meter", "a stock is of a resource, or of a meter that keeps the last value")
+
+
+def _check_kind(kind: str | None, catalogue: Catalogue, pointer: str, problems: Problems) -> None:
+    """Refuse a kind of thing that no event could create: a limit on it would count nothing for ever."""
+    created = catalogue.events.get(Change.CREATED)
+    field = created and created.fields.get("kind")
+    if kind is not None and field and field.values and kind not in field.values:
+        problems.add(f"{pointer}/resource", f"there is no such kind of thing; there are {', '.join(field.values)}")
 
 
 def _check_meter(
