@@ -1,5 +1,6 @@
 """A house opens what its settings describe, alone, and says in one line when it cannot."""
 
+import re
 import threading
 import time
 
@@ -36,6 +37,17 @@ def test_a_house_that_could_not_open_leaves_nothing_locked(tmp_path):
         with pytest.raises(StartRefused):
             House.open(settings)
     House.open(Settings(data_dir=tmp_path)).close()
+
+
+def test_a_file_that_cannot_be_read_is_named_once(tmp_path):
+    """
+    And why, in words.
+    """
+    absent, binary = tmp_path / "absent.toml", tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff")
+    for file, why in ((absent, "No such file or directory"), (binary, "is no text in UTF-8")):
+        with pytest.raises(StartRefused, match=f"^{re.escape(str(file))}: {why}$"):
+            House.open(Settings(data_dir=tmp_path, catalogue_file=file))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite+pysqlite:///"])

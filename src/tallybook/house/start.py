@@ -37,8 +37,10 @@ def own_text(file: Path | None) -> tuple[str | None, str]:
         return None, ""
     try:
         return file.read_text(encoding="utf-8"), str(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartRefused(f"{file}: {error}") from None
+    except OSError as error:
+        raise StartRefused(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StartRefused(f"{file}: is no text in UTF-8") from None
 
 
 def lock_directory(data_dir: Path) -> int:
