@@ -9,9 +9,11 @@ from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.price import Price
 from tallybook.core.scheme import Generation, State, make_scheme, shapes_needed
+from tallybook.core.shape import Shape
 from tallybook.core.view import SumRows, Sums, View, join_groups, make_view
 from tallybook.core.window import Span
 from tests.support.events import CATALOGUE
+from tests.support.works import BUILTIN
 
 CATALOGUED = load_catalogue(CATALOGUE)
 SCHEME = make_scheme(1, CATALOGUED, [Generation(1, 1, State.SERVING, shapes_needed(CATALOGUED)["job"])])
@@ -172,3 +174,38 @@ def test_views_that_take_nothing_have_no_groups_together() -> None:
     """No series passes any filter."""
     views = [view("jobs", region=("mars",)), view("jobs", worker=("nobody",))]
     assert {} == join_groups(views, [one.number_groups(SERIES, ()) for one in views])
+
+
+@pytest.mark.parametrize(
+    ("meter", "group_by", "filters", "coarse"),
+    [
+        ("jobs", (), {}, True),
+        ("jobs", ("region", "ok"), {"region": ("eu",)}, True),
+        ("jobs", ("worker",), {}, False),
+        ("jobs", (), {"worker": ("ada",)}, False),
+        ("jobs_of_ada", ("region",), {}, True),
+        ("jobs_failed", ("worker",), {}, False),
+        ("job_max", (), {}, False),
+        ("job_codes", (), {}, False),
+    ],
+)
+def test_summaries_will_do_where_no_free_text_decides(
+    meter: str, group_by: tuple[str, ...], filters: dict[str, tuple[str, ...]], *, coarse: bool
+) -> None:
+    """Conditions on free text are remembered by a flag; marks and distinct values have no summary."""
+    assert coarse is view(meter, group_by, **filters).is_coarse(())
+
+
+def test_prices_that_go_by_free_text_need_every_series() -> None:
+    """Where the meter is made of money; elsewhere prices decide nothing."""
+    dear = Price(meter="jobs", unit_price=1, filter={"worker": "ada"})
+    local = Price(meter="jobs", unit_price=1, filter={"region": "eu"})
+    assert [True, False] == [view("job_gpu_usd").is_coarse(prices) for prices in ((local,), (local, dear))]
+    assert view("jobs").is_coarse((dear,))
+
+
+def test_events_that_no_meter_reads_are_never_coarse() -> None:
+    """Their types are their series."""
+    unmetered = Generation(2, 1, State.SERVING, Shape("*", dimensions=("type",)))
+    question = Question("events_unmetered", WINDOWS)
+    assert not View(question, load_catalogue(BUILTIN).meter("events_unmetered"), unmetered).is_coarse(())

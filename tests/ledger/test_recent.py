@@ -3,7 +3,7 @@
 import itertools
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -53,7 +53,25 @@ def rows(works: Works, table: str, columns: str = "count(*)") -> list[tuple[int,
         return [tuple(map(int, row)) for row in connection.execute(text(f"SELECT {columns} FROM {table}"))]
 
 
-def levels(works: Works) -> list[Mapping[tuple[int, ...], list[int]]]:
+def agree(works: Works) -> dict[tuple[int, ...], list[int]]:
+    """Return what the rollups say by account, type, series, part and month, after every level was seen to say it."""
+    found = levels(works)
+    assert found[0] == found[1] == found[2] == found[3]
+    numbers = {(account, series): summary for account, series, summary in rows(works, "summaries", SUMMARY)}
+    expected: dict[tuple[int, ...], list[int]] = {}
+    for (account, type_no, series, *rest), added in found[0].items():
+        if (account, series) in numbers:
+            sums = expected.setdefault((account, type_no, numbers[account, series], *rest), [0, 0])
+            sums[0] += added[0]
+            sums[1] += added[1]
+    assert expected == found[4] == found[5]
+    return found[0]
+
+
+SUMMARY = "account_no, series_no, summary_no"
+
+
+def levels(works: Works) -> list[dict[tuple[int, ...], list[int]]]:
     """Return what the rollups of each level say, by account, type, series, part and month."""
     places = "account_no, type_no, series_no, part, level, bucket"
     months = (
@@ -62,7 +80,8 @@ def levels(works: Works) -> list[Mapping[tuple[int, ...], list[int]]]:
         lambda bucket: month_bucket(bucket * DAY_US),
         lambda bucket: bucket,
     )
-    found: list[dict[tuple[int, ...], list[int]]] = [{}, {}, {}, {}]
+    months += months[2:]
+    found: list[dict[tuple[int, ...], list[int]]] = [{} for _ in months]
     for *place, level, bucket, first, second in rows(works, "rollups", f"{places}, events, unit_1"):
         sums = found[level].setdefault((*place, months[level](bucket)), [0, 0])
         sums[0] += first
@@ -109,6 +128,7 @@ def test_whatever_moves_the_answers_stay_the_same(
     windows = tile(Span(NOW_US - back_us * (20 if long else 1), NOW_US + 1), granularity, zone(zone_name))
     asked = [Question(meter, windows) for meter in METERS]
     asked += [Question("jobs", windows, ("region", "worker")), Question("job_cpu", windows, (), {"region": ("eu",)})]
+    asked += [Question("jobs", windows, ("ok", "region")), Question("jobs_failed", windows, ("worker",))]
     for number, (bounds, events) in enumerate(batches):
         bodies = named([*events, {"type": "job", "time": instant_text(NOW_US)}], book.account_id, 100 * number)
         with room(bounds), Works(ledger_url) as works:
@@ -130,11 +150,10 @@ def test_every_level_of_the_rollups_says_the_same(ledger_url: str, bounds: tuple
         for seed in range(6):
             works.write(scattered(20, seed, ("acme", "evil")))
         works.write([job("last")])
-        found = levels(works)
-        assert found[0] == found[1] == found[2] == found[3]
-        events = sum(sums[0] for sums in found[0].values()) + sum(n for (n,) in rows(works, "recent", "events"))
+        found = agree(works)
+        events = sum(sums[0] for sums in found.values()) + sum(n for (n,) in rows(works, "recent", "events"))
         assert 121 == events
-        assert (bounds == ROOMY) == (not found[0])
+        assert (bounds == ROOMY) == (not found)
         assert (bounds == NONE) == (rows(works, "recent") == [(0,)])
 
 
@@ -284,8 +303,7 @@ def test_processes_that_write_and_move_at_once_lose_nothing(ledger_url: str, lan
         in_parallel(3, work)
         assert seen == sorted(seen)
         assert (6 + 2 * 144) * NANOS == sum(one.total(name, "jobs") for name in names)
-        found = levels(one)
-        assert found[0] == found[1] == found[2] == found[3]
+        assert agree(one)
 
 
 def test_rows_of_a_generation_that_is_no_more_go_with_it(roomy: Works) -> None:
@@ -296,6 +314,7 @@ def test_rows_of_a_generation_that_is_no_more_go_with_it(roomy: Works) -> None:
     roomy.fill.run()
     serving = {generation.type_no for generation in roomy.metering.refresh().serving.values()}
     assert {type_no for (type_no,) in rows(roomy, "recent", "type_no")} <= serving
+    assert set(rows(roomy, "summaries", "account_no, series_no")) <= set(rows(roomy, "series", "account_no, series_no"))
     assert 20 * NANOS == roomy.total("acme", "jobs")
     body = {"event": "never.heard", "aggregation": "count"}
     roomy.metering.put("heard", body)

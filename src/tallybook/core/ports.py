@@ -171,12 +171,16 @@ class UsageSnapshot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a question's numbers lie: slots for sums (numbers from 0), or the place of a mark or unique."""
+    """Where a question's numbers lie: slots for sums (numbers from 0), or the place of a mark or unique.
+
+    *summary* says that days and months may be read from summaries, which do not tell free text apart.
+    """
 
     account_no: int
     type_no: int
     slots: tuple[int, ...] = ()
     place: int = 0
+    summary: bool = False
 
 
 class MetersChanged(Unavailable):

@@ -31,7 +31,11 @@ CLOSED = frozenset({Kind.ENUM, Kind.BOOLEAN})
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What the rollups of one event type keep; each tuple is sorted and without repeats."""
+    """What the rollups of one event type keep; each tuple is sorted and without repeats.
+
+    *closed* are the dimensions whose values were a closed list when the shape was made: summaries keep them, and fold
+    the others away.
+    """
 
     event_type: str
     dimensions: tuple[str, ...] = ()
@@ -39,6 +43,14 @@ class Shape(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     marks: tuple[tuple[Aggregation, str], ...] = ()
     uniques: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+    @property
+    def summarised(self) -> frozenset[str] | None:
+        """The columns of a series that summaries keep; None of events that no meter reads, which have no summaries."""
+        if self.event_type == UNMETERED:
+            return None
+        return frozenset(self.closed).union(condition.flag for condition in self.conditions)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,6 +91,7 @@ def shape_of(event: EventType, meters: Iterable[Meter], kept: Iterable[str] = ()
         fields=tuple(sorted({name for m in meters if m.aggregation in summed for name in m.fields})),
         marks=tuple(sorted({(m.aggregation, name) for m in meters if m.aggregation in _MARKS for name in m.fields})),
         uniques=tuple(sorted({name for m in meters if m.aggregation is Aggregation.UNIQUE for name in m.fields})),
+        closed=tuple(sorted(dimensions & closed)),
     )
 
 

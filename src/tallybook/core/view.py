@@ -82,6 +82,16 @@ class View:
         filters = frozenset(self.filters.items())
         return self.generation.type_no, kind, self.question.group_by, filters, self.priced_by
 
+    def is_coarse(self, prices: Sequence[Price]) -> bool:
+        """Whether summaries, which hold sums, say all that is asked: no free text decides what counts or its price."""
+        if self.is_mark or self.is_unique:
+            return False
+        kept = self.generation.shape.summarised
+        decisive = {*self.filters, *self.question.group_by}
+        if self.priced_by is not None:
+            decisive.update(name for price in prices for name in price.filter)
+        return kept is not None and decisive <= kept
+
     @property
     def reading(self) -> object:
         """Equal for views that one reading can serve, though they look at different series."""

@@ -163,7 +163,7 @@ class Measure:
         if covered.edges:
             parameter = "from" if span.start_us % MINUTE_US else "to"
             raise ParameterInvalid("accounts are ranked over whole minutes", parameter=parameter)
-        place = Place(0, view.generation.type_no, view.slots)
+        place = Place(0, view.generation.type_no, view.slots, summary=view.is_coarse(()))
         totals: dict[AccountId, int] = {}
         for account_id, dims, events, slots in self._store.ranking(
             place, covered.segments, by_series=bool(view.filters)
@@ -316,7 +316,8 @@ class _Reading:
         if not segments:
             return
         slots = tuple(sorted({slot for task in together for slot in task.view.slots}))
-        place = Place(self._account.no, first.generation.type_no, slots, first.place)
+        coarse = all(task.view.is_coarse(task.prices) for task in together)
+        place = Place(self._account.no, first.generation.type_no, slots, first.place, coarse)
         owners = _owners(blocks) if first.is_mark or first.is_unique else []
         if first.is_mark:
             for window, group, mark in self._snapshot.marks(place, segments, groups):

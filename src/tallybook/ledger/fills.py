@@ -32,6 +32,7 @@ from tallybook.ledger.tables import (
     recent,
     rollups,
     series,
+    summaries,
     uniques,
 )
 from tallybook.ledger.usage import RAW_BATCH_BYTES_MAX
@@ -151,6 +152,9 @@ class Fills:
             return None
         mine = series.c.type_no == retired.type_no
         owners = list(connection.scalars(select(series.c.account_no).where(mine).distinct().limit(ACCOUNTS_A_STEP_MAX)))
+        numbers = select(series.c.series_no).where(mine, series.c.account_no == summaries.c.account_no)
+        of_type = summaries.c.account_no.in_(owners) & summaries.c.series_no.in_(numbers)
+        connection.execute(delete(summaries).where(of_type))
         for table in (recent, rollups, marks, uniques, series):
             at = table.c.account_no.in_(owners) & (table.c.type_no == retired.type_no)
             connection.execute(delete(table).where(at))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, text
 
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
-from tallybook.ledger.tables import SUMS
+from tallybook.ledger.tables import SUMMARIES, SUMS
 
 ROWS_MAX = 200_000
 """Rows of all accounts that a writer lets lie before it moves some; about 12 MB."""
@@ -128,29 +128,34 @@ _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 
 
 def _move_sql(mine: str, *, sqlite: bool) -> list[str]:
-    """Return the statements that move the rows of *mine* (a WHERE) to all four levels.
+    """Return the statements that move the rows of *mine* (a WHERE) to all levels of the rollups.
 
-    Each level is added up from the one below. PostgreSQL takes the very rows that it deletes, so that none is lost or
-    counted twice even where another process adds to them meanwhile; on SQLite there is no such process.
+    Each level is added up from the one below, and summaries from days and months. PostgreSQL takes the very rows that
+    it deletes, so that none is lost or counted twice even where another process adds to them meanwhile; on SQLite there
+    is no such process.
     """
     named = ", ".join(SUMS)
+    gone = [] if sqlite else [f"gone AS (DELETE FROM recent {mine} RETURNING *)"]
     if sqlite:
         taken = [f"l0 AS MATERIALIZED (SELECT {_PLACE.format('minute')}, {named} FROM recent {mine})"]
     else:
         place = _PLACE.format("minute")
-        taken = [
-            f"gone AS (DELETE FROM recent {mine} RETURNING *)",
-            f"l0 AS MATERIALIZED (SELECT {place}, {named} FROM gone)",
-        ]
+        taken = [*gone, f"l0 AS MATERIALIZED (SELECT {place}, {named} FROM gone)"]
     for level, bucket in enumerate(("bucket / 60", "bucket / 24", _month_sql("bucket", sqlite=sqlite)), start=1):
         taken.append(
             f"l{level} AS MATERIALIZED (SELECT {_PLACE.format(bucket)}, {_SUMMED}"
             f" FROM l{level - 1} GROUP BY account_no, type_no, {bucket}, series_no, part)"
         )
+    for days, summary in SUMMARIES.items():
+        taken.append(
+            f"l{summary} AS MATERIALIZED (SELECT l.account_no, l.type_no, l.bucket, m.summary_no AS series_no, l.part,"
+            f" {_SUMMED} FROM l{days} l JOIN summaries m ON m.account_no = l.account_no AND m.series_no = l.series_no"
+            " GROUP BY l.account_no, l.type_no, l.bucket, m.summary_no, l.part)"
+        )
     key = "account_no, type_no, level, bucket, series_no, part"
     levels = " UNION ALL ".join(
         f"SELECT account_no, type_no, {level} AS level, bucket, series_no, part, {named} FROM l{level}"
-        for level in range(4)
+        for level in range(len(taken) - len(gone))
     )
     update = ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in SUMS)
     move = (

@@ -11,6 +11,7 @@ from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US
 from tallybook.core.ports import Group
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
+from tallybook.ledger.summaries import Summaries
 
 CACHED_MAX = 100_000
 FOLDED = "~other"
@@ -26,6 +27,7 @@ class SeriesNumbers:
 
     def __init__(self, sqlite: bool, *, an_hour_max: int) -> None:  # noqa: FBT001 - the store's kind, set once
         self._an_hour_max = an_hour_max
+        self._summaries = Summaries(sqlite=sqlite)
         self._known: dict[SeriesKey, int] = {}
         self._new: dict[SeriesKey, int] = {}
         self._folded: dict[SeriesKey, int] = {}
@@ -116,6 +118,7 @@ class SeriesNumbers:
             made.append((account_no, last_no + 1, key[1], *_dims(key, group)))
         if made:
             connection.execute(self._insert, {"rows": to_json(made), "hour": hour})
+            self._summaries.add(connection, made, group.scheme)
         if folded:
             self._resolve_folds(connection, folded, numbers, group)
         return set(folded)

@@ -214,6 +214,21 @@ rollups = Table(
 )
 """The partial aggregates of all but `recent`: per slot, how many events carried the field and their sum in limbs."""
 
+SUMMARIES = {2: 4, 3: 5}
+"""The level of rollups that holds the summaries of days (level 2) and of months (3)."""
+
+summaries = Table(
+    "summaries",
+    metadata,
+    number("account_no", primary_key=True),
+    number("series_no", primary_key=True),
+    number("summary_no"),
+    words("summary_key", nullable=True),
+    sqlite_with_rowid=False,
+)
+"""Under which series' number each series is summarised: that of the first one of the type with the same values in all
+columns that summaries keep, which alone has their hash as *summary_key*."""
+
 marks = Table(
     "marks",
     metadata,
@@ -276,4 +291,5 @@ resources = Table(
 
 Index("subscriptions_by_plan", subscriptions.c.plan_name)
 Index("raw_batches_by_lane", raw_batches.c.lane, raw_batches.c.batch_no)
+Index("summaries_by_key", summaries.c.account_no, summaries.c.summary_key)
 Index("series_by_hour", series.c.account_no, series.c.created_hour)

@@ -27,7 +27,7 @@ from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts, read_lives
 from tallybook.ledger.rows import fold, from_json, to_json
-from tallybook.ledger.tables import SLOTS, raw_batches, raw_index
+from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches, raw_index
 from tallybook.ledger.usage_sql import SPAN, by_place_sql, first_minute_sql, ranking_sql, run_sql, sums_sql
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
@@ -70,7 +70,11 @@ class Usage:
         with self._ledger.reading() as connection:
             for part, wanted in _by_part(place.slots):
                 statement = ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
-                parameters = {"type_no": place.type_no, "part": part, **_unfolded(segments, in_minutes(segments))}
+                parameters = {
+                    "type_no": place.type_no,
+                    "part": part,
+                    **_unfolded(place, segments, in_minutes(segments)),
+                }
                 for account_id, dims, *sums in connection.execute(statement, parameters):
                     events, *limbs = map(int, sums)
                     found.append((AccountId(account_id), json.loads(dims), events, _slots(limbs, wanted, place.slots)))
@@ -115,12 +119,12 @@ class Snapshot:
             shape = (_within(wanted), groups is not None, self._sqlite)
             parameters = self._parameters(place, groups) | {"part": part}
             for run in long:
-                rows = self._folded(run_sql(*shape), parameters | _bounds(run))
+                rows = self._folded(run_sql(*shape), parameters | _bounds(place, run))
                 for row in rows:
                     row[0] += run.window - run.low
                 yield SumRows(wanted, rows)
             if rest:
-                yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(rest, minutes)))
+                yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(place, rest, minutes)))
 
     def _clipped(self, place: Place, minutes: list[Minutes]) -> list[Minutes]:
         """Return those of many spans that `recent` has anything of."""
@@ -194,25 +198,31 @@ class Snapshot:
         return parameters
 
     def _at(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> dict[str, object]:
-        return self._parameters(place, groups) | {"rows": _segment_json(segments), "place": place.place}
+        return self._parameters(place, groups) | {"rows": _segment_json(place, segments), "place": place.place}
 
 
 def _is_long(segment: Segment) -> bool:
     return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN and segment.level in MINUTES
 
 
-def _bounds(run: Segment) -> dict[str, object]:
+def _bounds(place: Place, run: Segment) -> dict[str, object]:
     size = MINUTES[run.level]
-    bounds = {"level": int(run.level), "low": run.low, "high": run.high}
+    bounds = {"level": _level(place, run), "low": run.low, "high": run.high}
     return {**bounds, "low_minute": run.low * size, "high_minute": run.high * size, "size": size}
 
 
-def _segment_json(segments: Sequence[Segment]) -> str:
-    return to_json([(int(s.level), s.low, s.high, s.window, s.stride) for s in segments])
+def _level(place: Place, segment: Segment) -> int:
+    """Return the level to read: that of summaries, where they will do and there are any."""
+    level = int(segment.level)
+    return SUMMARIES.get(level, level) if place.summary else level
 
 
-def _unfolded(segments: Sequence[Segment], minutes: Sequence[Minutes]) -> dict[str, object]:
-    return {"rows": _segment_json(segments), "minutes": to_json(minutes)}
+def _segment_json(place: Place, segments: Sequence[Segment]) -> str:
+    return to_json([(_level(place, s), s.low, s.high, s.window, s.stride) for s in segments])
+
+
+def _unfolded(place: Place, segments: Sequence[Segment], minutes: Sequence[Minutes]) -> dict[str, object]:
+    return {"rows": _segment_json(place, segments), "minutes": to_json(minutes)}
 
 
 def _by_part(slots: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
