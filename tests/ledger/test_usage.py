@@ -44,9 +44,10 @@ def later(event: EventBody, by_us: int) -> EventBody:
     count=st.integers(1, 80),
     offset_us=st.sampled_from((0, 1, MINUTE_US, HOUR_US)),
     run=st.sampled_from((1, 2, 16, 10_000)),
+    most=st.sampled_from((0, 3, 1_500)),
 )
 def test_long_and_short_runs_of_windows_say_the_same(
-    works: Works, events: list[EventBody], *, granularity: Granularity, count: int, offset_us: int, run: int
+    works: Works, events: list[EventBody], *, granularity: Granularity, count: int, offset_us: int, run: int, most: int
 ) -> None:
     """Whether a run of buckets has a statement of its own or not, for every meter and grouping."""
     book = Book(f"acct-{next(accounts)}")
@@ -60,6 +61,7 @@ def test_long_and_short_runs_of_windows_say_the_same(
     asked += [Question("job_codes", windows, (), {"region": ("eu",)}), Question("job_all", windows, ("ok",))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(usage, "RUN_BUCKETS_MIN", run)
+        patch.setattr(usage, "ROWS_READ_MAX", most)
         answers = works.ask(book.account_id, *asked)
     for question, answer in zip(asked, answers, strict=True):
         assert book.answer(question) == {key: list(values) for key, values in answer.groups.items()}

@@ -141,12 +141,8 @@ class View:
         """Count rows of sums; their window *first* is the first of *places* here, and so on."""
         if not sums.rows:
             return
-        at = self._counted_at(sums.slots)
         only = self._groups[0] if len(self._groups) == 1 else None
-        if at is not None and only is not None and len(places) == len(self.question.windows):
-            line = self._row(only[0])  # the usual question: a count in one group, in every window
-            for row in sums.rows:
-                line[row[0] - first] += row[at] * NANOS
+        if only is not None and len(places) == len(self.question.windows) and self._add_plain(sums, first, only[0]):
             return
         value = self._value_of_row(sums.slots)
         lines: dict[int, tuple[list[int], int]] = {}
@@ -159,13 +155,27 @@ class View:
                 told = lines[row[1]] = self._row(group[0]), group[1]
             told[0][places[row[0] - first]] += value(row, told[1])
 
-    def _counted_at(self, slots: Sequence[int]) -> int | None:
-        """Return the place in a row that a plain count looks at, None for other meters and for rows without it."""
-        if self.meter.aggregation is not Aggregation.COUNT:
-            return None
-        if not self.slots:
-            return _EVENTS_AT
-        return _SLOTS_AT + _SLOT_COLUMNS * slots.index(self.slots[0]) if self.slots[0] in slots else None
+    def _add_plain(self, sums: SumRows, first: int, key: GroupKey) -> bool:
+        """Count rows where the meter is a count or the sum of one field, in one group and in every window; these are
+        most. False for others.
+        """
+        at = _EVENTS_AT
+        if self.slots:
+            if len(self.slots) > 1 or self.slots[0] not in sums.slots:
+                return False
+            at = _SLOTS_AT + _SLOT_COLUMNS * sums.slots.index(self.slots[0])
+        if self.meter.aggregation is Aggregation.COUNT:
+            line = self._row(key)
+            for row in sums.rows:
+                line[row[0] - first] += row[at] * NANOS
+            return True
+        if self.priced_by is not None or self.question.share is Share.UNCARRIED:
+            return False
+        giga, unit, nano = range(at + 1, at + _SLOT_COLUMNS)
+        line = self._row(key)
+        for row in sums.rows:
+            line[row[0] - first] += (row[giga] * NANOS + row[unit]) * NANOS + row[nano]
+        return True
 
     def _value_of_row(self, slots: Sequence[int]) -> Callable[[list[int], int], int]:
         """Return what makes a row and a price into nanos, as `value` does; the usual meters look at one place only."""

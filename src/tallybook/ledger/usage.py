@@ -28,7 +28,7 @@ from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts, read_lives
 from tallybook.ledger.rows import fold, from_json, to_json
 from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches, raw_index
-from tallybook.ledger.usage_sql import SPAN, by_place_sql, first_minute_sql, ranking_sql, run_sql, sums_sql
+from tallybook.ledger.usage_sql import SPAN, by_place_sql, first_minute_sql, ranking_sql, rows_sql, run_sql, sums_sql
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
 KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
@@ -42,6 +42,8 @@ _SERIES = Hot(
 )
 RUN_BUCKETS_MIN = 16
 """A run of at least so many buckets is read by a statement of its own, which is faster by the bucket."""
+ROWS_READ_MAX = 1_500
+"""Most rows of a run that are read as they are."""
 CLIPPED_MIN = 32
 """So many spans of minutes are first cut down to what `recent` has."""
 
@@ -119,7 +121,7 @@ class Snapshot:
             shape = (_within(wanted), groups is not None, self._sqlite)
             parameters = self._parameters(place, groups) | {"part": part}
             for run in long:
-                rows = self._folded(run_sql(*shape), parameters | _bounds(place, run))
+                rows = self._run(place, shape, parameters | _bounds(place, run))
                 for row in rows:
                     row[0] += run.window - run.low
                 yield SumRows(wanted, rows)
@@ -132,6 +134,16 @@ class Snapshot:
             return minutes
         first, last = SPAN.rows(self.connection, {"account_no": place.account_no, "type_no": place.type_no})[0]
         return [] if first is None else [span for span in minutes if span[0] <= last and span[1] > first]
+
+    def _run(
+        self, place: Place, shape: tuple[tuple[int, ...], bool, bool], parameters: dict[str, object]
+    ) -> list[list[int]]:
+        """Read one run of buckets: row by row if they are summaries of sums, and few; else added up."""
+        if place.summary and shape[0]:
+            rows = self._folded(rows_sql(*shape), parameters | {"most": ROWS_READ_MAX + 1})
+            if len(rows) <= ROWS_READ_MAX:
+                return rows
+        return self._folded(run_sql(*shape), parameters)
 
     def _folded(self, statement: Hot, parameters: Mapping[str, object]) -> list[list[int]]:
         return from_json(statement.scalar(self.connection, parameters))

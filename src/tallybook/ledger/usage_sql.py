@@ -21,6 +21,7 @@ _MINE = "r.account_no = :account_no AND r.type_no = :type_no"
 _OF_ROLLUPS = "s.window_no + s.stride * (r.bucket - s.low)"
 _OF_RECENT = "s.window_no + s.stride * ((r.minute - s.low) / s.size)"
 _IN_SEGMENT = "r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high"
+_IN_RUN = "r.level = :level AND r.bucket >= :low AND r.bucket < :high"
 _IN_MINUTES = "r.minute >= s.low AND r.minute < s.high"
 
 
@@ -54,6 +55,23 @@ class _Groups:
         self.match = " AND g.series_no = r.series_no" if grouped else ""
 
 
+@lru_cache(maxsize=256)
+def rows_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
+    """Return the rows of one run of buckets as they are, at most so many: where there are few, adding up costs more."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    names = ("events", *_names(slots))
+    columns = ", ".join(f"r.{name} AS {name}" for name in names)
+    arms = " UNION ALL ".join(
+        f"SELECT {window} AS w, {groups.number} AS grp, {columns} FROM {table} r{groups.join}"
+        f" WHERE {_MINE} AND {inside} AND r.part = :part{groups.match}"
+        for window, table, inside in (
+            ("r.bucket", "rollups", _IN_RUN),
+            ("r.minute / :size", "recent", "r.minute >= :low_minute AND r.minute < :high_minute"),
+        )
+    )
+    return Hot(groups.list + fold(("w", "grp", *names), f"FROM ({arms} LIMIT :most) x", sqlite=sqlite))
+
+
 def _folded(groups: _Groups, slots: Sequence[int], arms: Sequence[tuple[str, str]], *, sqlite: bool) -> Hot:
     """Return the statement that adds up each of *arms*, a window and its source (FROM, WHERE and GROUP BY)."""
     sums = " UNION ALL ".join(
@@ -69,7 +87,7 @@ def run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa
     groups = _Groups(grouped=grouped, sqlite=sqlite)
     ends = f"r.part = :part{groups.match} GROUP BY"
     rollups = (
-        f"FROM rollups r{groups.join} WHERE {_MINE} AND r.level = :level AND r.bucket >= :low AND r.bucket < :high"
+        f"FROM rollups r{groups.join} WHERE {_MINE} AND {_IN_RUN}"
         f" AND {ends} r.bucket, {groups.number if grouped else 'r.level'}"
     )
     recent = (

@@ -121,7 +121,14 @@ def whole_mean(total: int, count: int) -> int:
 
 def whole_means(totals: Sequence[int], counts: Sequence[int]) -> list[int]:
     """Return the `whole_mean` of each total and count of two rows."""
-    return [divided(total, count) if count else 0 for total, count in zip(totals, counts, strict=True)]
+    means = []
+    for total, count in zip(totals, counts, strict=True):
+        if not count:
+            means.append(0)
+            continue
+        mean, rest = divmod(total, count)
+        means.append(mean + (2 * rest > count or (2 * rest == count and mean % 2 == 1)))
+    return means
 
 
 def cents_from_nanos(nanos: int) -> Decimal:
