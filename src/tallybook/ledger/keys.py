@@ -6,17 +6,23 @@ Not for how keys look and what they may do (see `core.key`).
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tallybook.core.errors import Conflict, NotFound
 from tallybook.core.ids import AccountId
 from tallybook.core.key import Key
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import accounts, api_keys
 
-_KEYS = select(api_keys, accounts.c.account_id).outerjoin_from(
+_COLUMNS = ("name", "hint", "scopes", "created_us", "revoked_us")
+_KEYS = select(api_keys.c.key_id, accounts.c.account_id, *(api_keys.c[name] for name in _COLUMNS)).outerjoin_from(
     api_keys, accounts, api_keys.c.account_no == accounts.c.account_no
+)
+_FIND = Hot(
+    f"SELECT k.key_id, a.account_id, {', '.join(f'k.{name}' for name in _COLUMNS)}"
+    " FROM api_keys k LEFT JOIN accounts a ON a.account_no = k.account_no WHERE k.token_hash = :token_hash"
 )
 
 
@@ -29,7 +35,7 @@ class LedgerKeys:
     def find(self, token_hash: str) -> Key | None:
         """Return the key, also if it was revoked; None if there is none. One indexed look-up."""
         with self._ledger.reading() as connection:
-            row = connection.execute(_KEYS.where(api_keys.c.token_hash == token_hash)).first()
+            row = _FIND.first(connection, {"token_hash": token_hash})
         return None if row is None else from_row(row)
 
     def put(self, key: Key, token_hash: str) -> None:
@@ -70,16 +76,17 @@ def _number_of(connection: Connection, account_id: AccountId) -> int:
     return number
 
 
-def from_row(row: Row[Any]) -> Key:
+def from_row(row: Sequence[Any]) -> Key:
     """Return the key that a row of `api_keys`, joined with its account, holds."""
+    key_id, account_id, name, hint, scopes, created_us, revoked_us = row
     return Key(
-        key_id=row.key_id,
-        account_id=None if row.account_id is None else AccountId(row.account_id),
-        name=row.name,
-        hint=row.hint,
-        scopes=frozenset(row.scopes.split()),
-        created_us=row.created_us,
-        revoked_us=row.revoked_us,
+        key_id=key_id,
+        account_id=None if account_id is None else AccountId(account_id),
+        name=name,
+        hint=hint,
+        scopes=frozenset(scopes.split()),
+        created_us=created_us,
+        revoked_us=revoked_us,
     )
 
 

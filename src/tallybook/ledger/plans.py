@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text, tuple_
 
 from tallybook.core.errors import Conflict
 from tallybook.core.plan import DEFAULT_PLAN, Plan, read_plan, write_plan
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import ledger_info, plans
 from tallybook.ledger.watch_changes import DEFAULT_PLAN_CHANGED, hold_lanes, note_change
@@ -16,11 +18,13 @@ PLANS_MAX = 1_000
 """Most plans of a ledger."""
 VERSIONS_MAX = 10_000
 """Most versions of one plan."""
+READ_KEPT_MAX = 256
+"""Most plans that are remembered as they were read from their JSON."""
 
 _REGISTERED = "builtin_plans"
 _encoder = msgspec.json.Encoder(order="deterministic")
-_NEWEST = text("SELECT name, version, body FROM plans WHERE name = :name ORDER BY version DESC LIMIT 1")
-_VERSION = text("SELECT name, version, body FROM plans WHERE name = :name AND version = :version")
+_NEWEST = Hot("SELECT name, version, body FROM plans WHERE name = :name ORDER BY version DESC LIMIT 1")
+_VERSION = Hot("SELECT name, version, body FROM plans WHERE name = :name AND version = :version")
 
 
 class LedgerPlans:
@@ -38,11 +42,9 @@ class LedgerPlans:
     def get(self, name: str, version: int | None = None) -> Plan | None:
         """Return one version (the newest, unless named), None if there is none."""
         with self._ledger.reading() as connection:
-            if version is None:
-                row = connection.execute(_NEWEST, {"name": name}).first()
-            else:
-                row = connection.execute(_VERSION, {"name": name, "version": version}).first()
-        return None if row is None else _plan(row.name, row.version, row.body)
+            wanted = _NEWEST if version is None else _VERSION
+            row = wanted.first(connection, {"name": name, "version": version})
+        return None if row is None else _plan(*row)
 
     def put(self, wanted: Sequence[Plan], now_us: int) -> list[Plan]:
         """Write a new version of each plan whose content is not that of its newest; return all as they are now.
@@ -122,5 +124,6 @@ def _body(plan: Plan) -> str:
     return _encoder.encode(write_plan(plan)).decode()
 
 
+@lru_cache(maxsize=READ_KEPT_MAX)
 def _plan(name: str, version: int, body: str) -> Plan:
     return read_plan(name, msgspec.json.decode(body), version=version)

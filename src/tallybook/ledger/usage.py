@@ -153,14 +153,14 @@ class Snapshot:
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
         statement = by_place_sql("marks", "max(r.mark)", grouped=groups is not None, sqlite=self._sqlite)
-        yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
+        yield from statement.rows(self.connection, self._at(place, segments, groups))
 
     def uniques(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
         statement = by_place_sql("uniques", "r.value_hi, r.value_lo", grouped=groups is not None, sqlite=self._sqlite)
-        yield from map(tuple, self.connection.execute(statement, self._at(place, segments, groups)))
+        yield from statement.rows(self.connection, self._at(place, segments, groups))
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
         """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""

@@ -118,7 +118,7 @@ def sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noq
 
 
 @lru_cache(maxsize=16)
-def by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> TextClause:
+def by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> Hot:
     """Return the greatest mark, or the distinct values, of any segments by window: these are in one place only."""
     groups = _Groups(grouped=grouped, sqlite=sqlite)
     source = (
@@ -127,8 +127,8 @@ def by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> Tex
     )
     picks = f"{_OF_ROLLUPS} AS w, {groups.number} AS grp, {wanted}"
     if table == "marks":
-        return text(f"{groups.list}SELECT {picks} {source} GROUP BY 1, 2")
-    return text(f"{groups.list}SELECT DISTINCT {picks} {source}")
+        return Hot(f"{groups.list}SELECT {picks} {source} GROUP BY 1, 2")
+    return Hot(f"{groups.list}SELECT DISTINCT {picks} {source}")
 
 
 @lru_cache(maxsize=64)
