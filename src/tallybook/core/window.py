@@ -23,6 +23,10 @@ WINDOWS_KEPT_MAX, WINDOWS_KEPT_LONG = 64, 1_000
 """Lists of windows that are remembered, and how long one may be: people ask for the same days again and again."""
 
 
+MONTHS_KEPT_MAX = 1_200
+"""Most months of which the first minute is remembered."""
+
+
 class Span(msgspec.Struct, frozen=True, order=True, gc=False):
     """The instants from *start_us* up to, not including, *end_us* (microseconds since the epoch)."""
 
@@ -196,6 +200,7 @@ def month_bucket(instant_us: int) -> int:
     return day.year * 12 + day.month - 1
 
 
+@lru_cache(maxsize=MONTHS_KEPT_MAX)
 def month_start_minute(month: int) -> int:
     """Return the minute at which the UTC month with this number begins."""
     return day_start_us(date(month // 12, month % 12 + 1, 1)) // MINUTE_US

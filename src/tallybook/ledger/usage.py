@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 from sqlalchemy import Connection, select
 
-from tallybook.core.cover import MINUTES, Minutes, Segment, in_minutes
+from tallybook.core.cover import Minutes, Segment, in_minutes
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
@@ -121,10 +121,7 @@ class Snapshot:
             shape = (_within(wanted), groups is not None, self._sqlite)
             parameters = self._parameters(place, groups) | {"part": part}
             for run in long:
-                rows = self._run(place, shape, parameters | _bounds(place, run))
-                for row in rows:
-                    row[0] += run.window - run.low
-                yield SumRows(wanted, rows)
+                yield SumRows(wanted, self._run(place, shape, parameters | _bounds(place, run)))
             if rest:
                 yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(place, rest, minutes)))
 
@@ -214,13 +211,12 @@ class Snapshot:
 
 
 def _is_long(segment: Segment) -> bool:
-    return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN and segment.level in MINUTES
+    return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN
 
 
 def _bounds(place: Place, run: Segment) -> dict[str, object]:
-    size = MINUTES[run.level]
-    bounds = {"level": _level(place, run), "low": run.low, "high": run.high}
-    return {**bounds, "low_minute": run.low * size, "high_minute": run.high * size, "size": size}
+    bounds = {"level": _level(place, run), "low": run.low, "high": run.high, "shift": run.window - run.low}
+    return {**bounds, "minutes": to_json(in_minutes((run,)))}
 
 
 def _level(place: Place, segment: Segment) -> int:

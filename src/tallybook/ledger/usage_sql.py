@@ -19,9 +19,9 @@ _MINUTES = [(name, "bigint") for name in ("low", "high", "window_no", "stride", 
 _GROUP = [(name, "bigint") for name in ("series_no", "group_no")]
 _MINE = "r.account_no = :account_no AND r.type_no = :type_no"
 _OF_ROLLUPS = "s.window_no + s.stride * (r.bucket - s.low)"
+_OF_RUN = "r.bucket + :shift"
 _OF_RECENT = "s.window_no + s.stride * ((r.minute - s.low) / s.size)"
 _IN_SEGMENT = "r.level = s.level AND r.bucket >= s.low AND r.bucket < s.high"
-_IN_RUN = "r.level = :level AND r.bucket >= :low AND r.bucket < :high"
 _IN_MINUTES = "r.minute >= s.low AND r.minute < s.high"
 
 
@@ -55,23 +55,6 @@ class _Groups:
         self.match = " AND g.series_no = r.series_no" if grouped else ""
 
 
-@lru_cache(maxsize=256)
-def rows_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
-    """Return the rows of one run of buckets as they are, at most so many: where there are few, adding up costs more."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
-    names = ("events", *_names(slots))
-    columns = ", ".join(f"r.{name} AS {name}" for name in names)
-    arms = " UNION ALL ".join(
-        f"SELECT {window} AS w, {groups.number} AS grp, {columns} FROM {table} r{groups.join}"
-        f" WHERE {_MINE} AND {inside} AND r.part = :part{groups.match}"
-        for window, table, inside in (
-            ("r.bucket", "rollups", _IN_RUN),
-            ("r.minute / :size", "recent", "r.minute >= :low_minute AND r.minute < :high_minute"),
-        )
-    )
-    return Hot(groups.list + fold(("w", "grp", *names), f"FROM ({arms} LIMIT :most) x", sqlite=sqlite))
-
-
 def _folded(groups: _Groups, slots: Sequence[int], arms: Sequence[tuple[str, str]], *, sqlite: bool) -> Hot:
     """Return the statement that adds up each of *arms*, a window and its source (FROM, WHERE and GROUP BY)."""
     sums = " UNION ALL ".join(
@@ -85,36 +68,48 @@ def _folded(groups: _Groups, slots: Sequence[int], arms: Sequence[tuple[str, str
 def run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
     """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
     groups = _Groups(grouped=grouped, sqlite=sqlite)
-    ends = f"r.part = :part{groups.match} GROUP BY"
-    rollups = (
-        f"FROM rollups r{groups.join} WHERE {_MINE} AND {_IN_RUN}"
-        f" AND {ends} r.bucket, {groups.number if grouped else 'r.level'}"
+    rollups = f"{_run_source(groups)} GROUP BY r.bucket, {groups.number if grouped else 'r.level'}"
+    recent = f"{_recent_source(groups, sqlite=sqlite)} GROUP BY 1, 2"
+    return _folded(groups, slots, [(_OF_RUN, rollups), (_OF_RECENT, recent)], sqlite=sqlite)
+
+
+@lru_cache(maxsize=256)
+def rows_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
+    """Return the rows of one run of buckets as they are, at most so many: where there are few, adding up costs more."""
+    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    names = ("events", *_names(slots))
+    columns = ", ".join(f"r.{name} AS {name}" for name in names)
+    arms = " UNION ALL ".join(
+        f"SELECT {window} AS w, {groups.number} AS grp, {columns} {source}"
+        for window, source in ((_OF_RUN, _run_source(groups)), (_OF_RECENT, _recent_source(groups, sqlite=sqlite)))
     )
-    recent = (
-        f"FROM recent r{groups.join} WHERE {_MINE} AND r.minute >= :low_minute AND r.minute < :high_minute"
-        f" AND {ends} r.minute / :size, {groups.number if grouped else 'r.part'}"
+    return Hot(groups.list + fold(("w", "grp", *names), f"FROM ({arms} LIMIT :most) x", sqlite=sqlite))
+
+
+def _run_source(groups: _Groups) -> str:
+    return (
+        f"FROM rollups r{groups.join} WHERE {_MINE} AND r.level = :level AND r.bucket >= :low AND r.bucket < :high"
+        f" AND r.part = :part{groups.match}"
     )
-    return _folded(groups, slots, [("r.bucket", rollups), ("r.minute / :size", recent)], sqlite=sqlite)
+
+
+def _recent_source(groups: _Groups, *, sqlite: bool) -> str:
+    return (
+        f"FROM ({once('minutes', _MINUTES, sqlite=sqlite)}) s CROSS JOIN recent r{groups.join}"
+        f" WHERE {_MINE} AND {_IN_MINUTES} AND r.part = :part{groups.match}"
+    )
 
 
 @lru_cache(maxsize=256)
 def sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
     """Return the sums of any segments by window."""
     groups = _Groups(grouped=grouped, sqlite=sqlite)
-    arms = [
-        (
-            window,
-            (
-                f"FROM ({once(parameter, columns, sqlite=sqlite)}) s CROSS JOIN {table} r{groups.join}"
-                f" WHERE {_MINE} AND {inside} AND r.part = :part{groups.match} GROUP BY 1, 2"
-            ),
-        )
-        for window, parameter, columns, table, inside in (
-            (_OF_ROLLUPS, "rows", _SEGMENT, "rollups", _IN_SEGMENT),
-            (_OF_RECENT, "minutes", _MINUTES, "recent", _IN_MINUTES),
-        )
-    ]
-    return _folded(groups, slots, arms, sqlite=sqlite)
+    rollups = (
+        f"FROM ({once('rows', _SEGMENT, sqlite=sqlite)}) s CROSS JOIN rollups r{groups.join}"
+        f" WHERE {_MINE} AND {_IN_SEGMENT} AND r.part = :part{groups.match} GROUP BY 1, 2"
+    )
+    recent = f"{_recent_source(groups, sqlite=sqlite)} GROUP BY 1, 2"
+    return _folded(groups, slots, [(_OF_ROLLUPS, rollups), (_OF_RECENT, recent)], sqlite=sqlite)
 
 
 @lru_cache(maxsize=16)
