@@ -44,7 +44,7 @@ RUN_BUCKETS_MIN = 16
 """A run of at least so many buckets is read by a statement of its own, which is faster by the bucket."""
 ROWS_READ_MAX = 1_500
 """Most rows of a run that are read as they are."""
-CLIPPED_MIN = 32
+CLIPPED_MIN = 8
 """So many spans of minutes are first cut down to what `recent` has."""
 
 
@@ -116,14 +116,20 @@ class Snapshot:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         long = [segment for segment in segments if _is_long(segment)]
         rest = [segment for segment in segments if segment not in long] if long else segments
+        runs = [self._bounds(place, run) for run in long]
         minutes = self._clipped(place, in_minutes(rest))
         for part, wanted in _by_part(place.slots):
             shape = (_within(wanted), groups is not None, self._sqlite)
             parameters = self._parameters(place, groups) | {"part": part}
-            for run in long:
-                yield SumRows(wanted, self._run(place, shape, parameters | _bounds(place, run)))
+            for bounds in runs:
+                yield SumRows(wanted, self._run(place, shape, parameters | bounds))
             if rest:
                 yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(place, rest, minutes)))
+
+    def _bounds(self, place: Place, run: Segment) -> dict[str, object]:
+        minutes = to_json(self._clipped(place, in_minutes((run,))))
+        bounds = {"low": run.low, "high": run.high, "shift": run.window - run.low}
+        return {**bounds, "level": _level(place, run), "minutes": minutes}
 
     def _clipped(self, place: Place, minutes: list[Minutes]) -> list[Minutes]:
         """Return those of many spans that `recent` has anything of."""
@@ -212,11 +218,6 @@ class Snapshot:
 
 def _is_long(segment: Segment) -> bool:
     return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN
-
-
-def _bounds(place: Place, run: Segment) -> dict[str, object]:
-    bounds = {"level": _level(place, run), "low": run.low, "high": run.high, "shift": run.window - run.low}
-    return {**bounds, "minutes": to_json(in_minutes((run,)))}
 
 
 def _level(place: Place, segment: Segment) -> int:
