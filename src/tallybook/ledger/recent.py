@@ -15,7 +15,7 @@ from tallybook.ledger.tables import SUMMARIES, SUMS
 
 ROWS_MAX = 200_000
 """Rows of all accounts that a writer lets lie before it moves some; about 12 MB."""
-ACCOUNT_ROWS_MAX = 1_000
+ACCOUNT_ROWS_MAX = 500
 """Rows of one account that a writer lets lie: so many at most does a reader add to what the rollups say."""
 SWEPT_SHARE = 4
 """A sweep moves one row in so many."""
