@@ -40,7 +40,8 @@ class Recent:
         self._sweep: list[int] = []
         self._cursor = 0
         accounts = unfold("accounts", [("account_no", "bigint")], sqlite=sqlite)
-        mine = f"WHERE account_no IN ({accounts})"
+        listed = f"IN ({accounts})" if sqlite else f"= ANY (ARRAY({accounts}))"  # an array is looked up in the index
+        mine = f"WHERE account_no {listed}"
         counted = "(SELECT account_no, count(*) AS found FROM recent {} GROUP BY account_no) c"
         self._count_all, self._count = (
             text(fold(("account_no", "found"), f"FROM {counted.format(where)}", sqlite=sqlite)) for where in ("", mine)
