@@ -107,6 +107,10 @@ class Book:
             if self.used(limit, agent) + self.held(limit, agent) + units > self.allowed[limit]
         }
 
+    def exceeded(self, agent: str | None) -> set[str]:
+        """The limits of which more was used than they allow: what is only held was not used."""
+        return {limit for limit in self.asked(agent) if self.used(limit, agent) > self.allowed[limit]}
+
     def violated(self, units: int, agent: str | None) -> set[str]:
         """The hard ones of those."""
         return self.passed(units, agent) & HARD

@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
         if units:
             self.book.spent[f"commit {hold_id}"] = Spent(self.book.now_us, units, held.agent)
         settled = future.result()
-        assert self.book.passed(0, held.agent) == set(settled.passed)
+        assert self.book.exceeded(held.agent) == set(settled.passed)
         for item in settled.items:
             self._check_standing(item.standing, held.agent)
             assert max(0, units - held.units) * NANOS == item.overage
