@@ -76,3 +76,20 @@ def test_usage_changes_an_account_but_not_its_terms() -> None:
     terms = changes.terms.count("other")
     changes.note(None)
     assert terms != changes.terms.count("other")
+
+
+def test_figures_change_with_usage_and_terms_but_not_with_what_is_held() -> None:
+    """A reservation leaves what meters say as it is; but whoever remembers all of an account forgets."""
+    changes = Changes()
+    figures, terms, anything = (
+        changes.figures.count("acme"),
+        changes.terms.count("acme"),
+        changes.anything.count("acme"),
+    )
+    changes.note(Changing(held=["acme"]))
+    assert (figures, terms) == (changes.figures.count("acme"), changes.terms.count("acme"))
+    assert anything != changes.anything.count("acme")
+    for changing in (Changing(used=["acme"]), Changing(changed=["acme"]), None):
+        figures = changes.figures.count("acme")
+        changes.note(changing)
+        assert figures != changes.figures.count("acme")

@@ -121,3 +121,36 @@ def test_a_check_is_remembered_while_nothing_happens(flows: Flows) -> None:
         flows.limits.check(flows.accounts.get(gate.account.id), ITEMS["month"], flows.clock.now_us()) for _ in range(2)
     )
     assert (first is second) is flows.ledger.is_sqlite
+
+
+@pytest.mark.parametrize("first", STEPS)
+def test_what_a_lane_decides_by_is_what_is_read_anew(flows: Flows, first: str) -> None:
+    """A reservation sees the account, its usage and what is held as somebody does who remembers nothing."""
+    gate = limited(flows, *PLAN)
+    for name in (first, *STEPS):
+        gate.ask(("month", 1), ("agents", 1), ttl_s=90)  # so that there is something to remember
+        STEPS[name](gate)
+        items = (*ITEMS["month"], *ITEMS["agents"])
+        anew = Limits(flows.measure, Usage(flows.ledger), flows.accounts, LedgerHolds(flows.ledger), flows.ingest)
+        expected = anew.check(replace(gate.account), items, gate.now_us)
+        decision, hold = gate.ask(("month", 1), ("agents", 1), ttl_s=90)
+        assert (expected.allowed, expected.reason) == (hold is not None, decision.reason), f"{name} after {first}"
+        seen = [(one.state, one.wanted) for one in decision.standings]
+        assert [(one.state, one.wanted) for one in expected.standings] == seen, f"{name} after {first}"
+        told = [one.frees_at_us for one in expected.standings if not one.fits]
+        assert told == [one.frees_at_us for one in decision.standings if not one.fits]
+        if hold is not None and name != "hold":
+            gate.release(hold)
+
+
+def test_a_plan_or_usage_that_changes_under_a_reservation_is_seen_by_the_next(flows: Flows) -> None:
+    """Both are remembered by the lane only until then."""
+    gate = limited(flows, {"name": "month", "kind": "period", "meter": "credits", "quantity": "10"})
+    gate.reserve(("month", 4))
+    spent(flows, "4")
+    assert gate.ask(("month", 3))[1] is None
+    limited(flows, {"name": "month", "kind": "period", "meter": "credits", "quantity": "11"})
+    gate.reserve(("month", 3))
+    act(gate, flows.exceptions.put_limit(gate.account, "month", {"kind": "period", "meter": "credits", "quantity": 12}))
+    gate.reserve(("month", 1))
+    assert gate.ask(("month", 1))[1] is None

@@ -325,3 +325,13 @@ def test_what_is_old_is_forgotten_and_nothing_else(flows: Flows) -> None:
     with pytest.raises(NotFound):
         gate.commit(old, ("month", 1))
     gate.commit(young, ("month", 1))
+
+
+def test_a_refusal_tells_of_all_its_limits_when_they_free_something(flows: Flows) -> None:
+    """Also of those that would have let it pass, as a check does."""
+    gate = limited(flows, MONTH, {"name": "few", "kind": "period", "meter": "messages", "quantity": "1"})
+    items = [("month", 1), ("few", 2)]
+    decision, hold = gate.ask(*items)
+    assert (None, ["few"]) == (hold, decision.violated)
+    assert [one.frees_at_us for one in gate.check(*items).standings] == [one.frees_at_us for one in decision.standings]
+    assert all(one.frees_at_us for one in decision.standings)

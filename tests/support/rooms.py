@@ -100,7 +100,7 @@ def open_flows(ledger: Ledger) -> Iterator[Flows]:
     committer = Committer(ledger, 0, series_an_hour_max=SERIES_AN_HOUR_MAX, accounts_auto_create=True, watcher=watch)
     ingest = Ingest([committer], metering, clock)
     holds = LedgerHolds(ledger)
-    limits = Limits(measure, usage, accounts, holds, ingest, changes=ledger.changes)
+    limits = Limits(measure, usage, accounts, holds, ingest, changes=ledger.changes, figures=ledger.figures)
     billing = Billing(ingest)
     leases = Leases(accounts, holds, ingest)
     costs = Costs(usage, measure, accounts, {"llm": load_price_list("llm", packaged("llm_prices.toml"))})

@@ -91,3 +91,14 @@ def test_a_body_that_never_comes_is_given_up(monkeypatch):
 
     with pytest.raises(BodyMalformed, match="did not arrive"):
         read(Sender(b"part", last=False))
+
+
+def test_a_body_that_is_there_is_read_without_a_clock(monkeypatch):
+    """
+    And up to the cap only, as any other.
+    """
+    monkeypatch.setattr(asyncio, "timeout", None)
+
+    assert b"x" * CAP == asyncio.run(receive_body(Sender(b"x" * CAP), Headers({}), CAP, is_there=True))
+    with pytest.raises(TooLarge):
+        asyncio.run(receive_body(Sender(b"x" * CAP, b"x"), Headers({}), CAP, is_there=True))

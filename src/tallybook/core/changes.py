@@ -5,7 +5,7 @@ as long as the count stays the same: nothing that it was made of has changed.
 """
 
 import threading
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -42,10 +42,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Changing:
-    """What a commit may change: the usage of some accounts, and all that there is of others."""
+    """What a commit may change: the usage of some accounts, what is held of others, and all that there is of others.
+
+    The accounts may be filled in until it is noted.
+    """
 
     used: Collection[str] = ()
     changed: Collection[str] = ()
+    held: Collection[str] = ()
+    then: Callable[[], object] | None = None
+    """Called when it is committed and noted, before anybody else commits."""
 
 
 NOTHING = Changing()
@@ -56,23 +62,52 @@ class Changes:
     """Counts commits.
 
     Attributes:
-        anything: Those that may have changed anything of an account, its usage too.
+        anything: Those that may have changed anything of an account, its usage and what is held of it too.
         terms: Those that may have changed the account itself, its plan, its exceptions or its billing status.
+        figures: Those that may have changed what its meters say.
+        holds: Those that may have changed what is held of it.
     """
 
     def __init__(self) -> None:
         self.anything = Counts()
         self.terms = Counts()
+        self.figures = Counts()
+        self.holds = Counts()
+        self._lock = threading.Lock()
+        self._settling: Collection[str] | None = frozenset()
+
+    def begin(self, changing: Changing | None) -> None:
+        """Say what a commit is about to change: until it is noted, whoever reads may see it or not."""
+        with self._lock:
+            self._settling = None if changing is None else {*changing.used, *changing.changed, *changing.held}
 
     def note(self, changing: Changing | None) -> None:
         """Count a commit that changed what *changing* says, or (None) anything; before anybody is told of it."""
-        if changing is None:
-            self.terms.note(None)
-            self.anything.note(None)
-            return
-        if changing.changed:
-            self.terms.note(changing.changed)
-        self.anything.note({*changing.used, *changing.changed})
+        with self._lock:
+            self._settling = frozenset()
+            if changing is None:
+                for counts in (self.terms, self.figures, self.holds, self.anything):
+                    counts.note(None)
+                return
+            if changing.changed:
+                self.terms.note(changing.changed)
+            if changing.used or changing.changed:
+                self.figures.note({*changing.used, *changing.changed})
+            if changing.held or changing.changed:
+                self.holds.note({*changing.held, *changing.changed})
+            self.anything.note({*changing.used, *changing.changed, *changing.held})
+
+    def now(self, account_id: str) -> tuple[Count, Count]:
+        """Return the counts of an account's figures and of what is held of it, as of the same commit."""
+        with self._lock:
+            return self.figures.count(account_id), self.holds.count(account_id)
+
+    def stands(self, account_id: str, counts: tuple[Count | None, Count | None]) -> bool:
+        """Whether these are the counts still, and no commit is about to change them."""
+        with self._lock:
+            if self._settling is None or account_id in self._settling:
+                return False
+            return counts == (self.figures.count(account_id), self.holds.count(account_id))
 
 
 class Memory(Generic[_Value]):

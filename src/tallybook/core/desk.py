@@ -9,8 +9,9 @@ from typing import Protocol
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
+from tallybook.core.changes import Count
 from tallybook.core.crossing import Crossing
-from tallybook.core.hold import Hold
+from tallybook.core.hold import Held, Hold
 from tallybook.core.lease import Lease
 from tallybook.core.limit import Limit
 from tallybook.core.pending import Pending
@@ -52,6 +53,10 @@ class Desk(Protocol):
 
     def write(self, pending: Sequence[Pending]) -> list[Verdict]:
         """Count events in this transaction."""
+        ...
+
+    def figures_count(self, account: Account) -> Count | None:
+        """Return what changes with the account's usage; None where that may not be remembered."""
         ...
 
     def account(self, account: Account, at_us: int) -> Account:
@@ -106,12 +111,8 @@ class Desk(Protocol):
         """Say whether a thing of the inventory exists, and whether it ever did."""
         ...
 
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
-        ...
-
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], Held]:
+        """Return what live reservations hold, by (limit, value)."""
         ...
 
     def holds_live(self, account_no: int, now_us: int) -> int:

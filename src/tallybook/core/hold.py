@@ -130,6 +130,14 @@ def _refusal(decision: Decision) -> str:
     return f"the limit {state.limit.name}{about} allows {allowed}: {taken}, {to_text(first.wanted)} asked"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What live reservations hold of a limit, in nanos, and when the first of them expires."""
+
+    nanos: int
+    ends_us: int
+
+
 class HoldState(StrEnum):
     """The life of a reservation; expiry is told by its time."""
 

@@ -1,5 +1,6 @@
 """Names of things: which strings may be ids, and how ours are made. Not for keys (see `key`)."""
 
+import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -49,6 +50,22 @@ def check_fields(names: Iterable[str], pointer: str) -> None:
             raise FieldInvalid(FIELD_RULE, pointer=pointer)
 
 
+_RANDOM_BYTES = 12
+_DRAWN_AT_ONCE = 256
+_drawn: list[str] = []
+"""Random bits that no id was made of yet. Whoever asks the system for some lets go of the interpreter's lock, and may
+wait for it longer than all else takes."""
+
+
 def new_id(prefix: str) -> str:
     """Return a fresh id such as ``req_5f0c…``: *prefix* and 96 random bits in hex."""
-    return f"{prefix}_{secrets.token_hex(12)}"
+    try:
+        bits = _drawn.pop()
+    except IndexError:
+        drawn = secrets.token_hex(_RANDOM_BYTES * _DRAWN_AT_ONCE)
+        bits, *rest = (drawn[at : at + 2 * _RANDOM_BYTES] for at in range(0, len(drawn), 2 * _RANDOM_BYTES))
+        _drawn.extend(rest)
+    return f"{prefix}_{bits}"
+
+
+os.register_at_fork(after_in_child=_drawn.clear)  # or both would make the same ids

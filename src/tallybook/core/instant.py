@@ -170,8 +170,13 @@ def instant_text(instant_us: int) -> str:
     if instant_us % HOUR_US == 0:
         return _hour_text(instant_us // HOUR_US)
     seconds, micros = divmod(instant_us, 1_000_000)
-    text = (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+    text = _second_text(seconds)
     return f"{text}.{micros:06d}".rstrip("0") + "Z" if micros else f"{text}Z"
+
+
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _second_text(second: int) -> str:
+    return (EPOCH + timedelta(seconds=second)).isoformat()[:19]
 
 
 @lru_cache(maxsize=TEXTS_KEPT_MAX)

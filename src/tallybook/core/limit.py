@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from tallybook.core.errors import FieldInvalid, QuantityInvalid
 from tallybook.core.fields import NO_FILTER, Problems, read_choice, read_dimension, read_filter, read_name, read_object
@@ -235,6 +236,7 @@ def _read_window(value: object, pointer: str) -> int:
     return window_us(value)
 
 
+@lru_cache(maxsize=1_000)
 def window_us(window: str) -> int:
     """Return the length of ``P30D`` (days of 24 hours) or ``PT24H``, which `read_limit` has checked."""
     match = _WINDOW.fullmatch(window)

@@ -6,9 +6,9 @@ The same reading serves those who only look and those who decide inside a lane. 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
 
 from tallybook.core.event import FUTURE_US
+from tallybook.core.figures import rule_of
 from tallybook.core.hold import Decision, Standing
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.limit import Limit, LimitKind, LimitState
@@ -17,6 +17,7 @@ from tallybook.core.number import NANOS
 from tallybook.core.period import billing_period
 from tallybook.core.plan import Account
 from tallybook.core.ports import UsageReader, UsageSnapshot
+from tallybook.core.recall import HeldBy, Holds, Known
 from tallybook.core.resource import NO_RESOURCES, ResourceCount
 from tallybook.core.window import Span, all_time, floor_minute, zone
 
@@ -24,35 +25,27 @@ VALUES_MAX = 100
 """Most values of a limit's *per* dimension that are told, those with most usage first."""
 
 
-class Holds(Protocol):
-    """What is reserved and leased, seen from outside a lane or from inside one."""
-
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
-        ...
-
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
-        ...
-
-    def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
-        """Return how many leases of a limit are live, and when the first of them runs out."""
-        ...
-
-
 class Look:
     """One account's limits at one instant, from one snapshot."""
 
     def __init__(
-        self, usage: UsageReader, snapshot: UsageSnapshot, holds: Holds, account: Account, now_us: int
+        self,
+        usage: UsageReader,
+        snapshot: UsageSnapshot,
+        holds: Holds,
+        account: Account,
+        now_us: int,
+        *,
+        known: Known,
     ) -> None:
         self._usage = usage
         self._snapshot = snapshot
         self._holds = holds
+        self._known = known
         self.account = account
         self.now_us = now_us
         self._things: Mapping[str, ResourceCount] | None = None
-        self._held: Mapping[tuple[str, str], int] | None = None
+        self._held: HeldBy | None = None
         self._slots: dict[str, tuple[int, int | None]] = {}
 
     def states(self, limits: Sequence[Limit]) -> Iterator[LimitState]:
@@ -74,9 +67,8 @@ class Look:
     def standings(self, asked: Mapping[tuple[str, str], tuple[Limit, int]]) -> list[Standing]:
         """Return how each limit stands against what is asked of it, their usage asked at once."""
         counted = [(limit, value) for (_, value), (limit, _) in asked.items() if limit.meter is not None]
-        questions = [self._question(limit, value) for limit, value in counted]
-        answers = self._usage.ask_in(self._snapshot, self.account, questions) if questions else []
-        used = {(limit.name, value): a.value for (limit, value), a in zip(counted, answers, strict=True)}
+        values = self._values([self._question(limit, value) for limit, value in counted])
+        used = {(limit.name, value): nanos for (limit, value), nanos in zip(counted, values, strict=True)}
         standings = []
         for (name, value), (limit, nanos) in asked.items():
             if limit.meter is None:
@@ -85,6 +77,31 @@ class Look:
                 state = self._state(limit, used[name, value], value or None)
             standings.append(Standing(state, nanos))
         return standings
+
+    def _values(self, questions: Sequence[Question]) -> list[int]:
+        """Return the answers to questions about one window; what is not remembered is asked at once."""
+        found = [self._known.find(question) for question in questions]
+        missing = [question for question, known in zip(questions, found, strict=True) if known is None]
+        answers = iter(self._usage.ask_in(self._snapshot, self.account, missing) if missing else ())
+        values = []
+        for question, known in zip(questions, found, strict=True):
+            nanos = next(answers).value if known is None else known[0]
+            assert nanos is not None  # only a first use may be missing
+            if known is None and self._known.counts[0] is not None:
+                self._known.keep(question, nanos, rule_of(self._usage.scheme, question))
+            values.append(nanos)
+        return values
+
+    def _first_us(self, question: Question) -> int | None:
+        """Return the start of the first minute with usage."""
+        known = self._known.find(question, "first")
+        if known is not None:
+            return known[0]
+        first_us = self._usage.first_use_us(self._snapshot, self.account, question)
+        rule = None if self._known.counts[0] is None else rule_of(self._usage.scheme, question, is_first=True)
+        if rule is not None:
+            self._known.keep(question, first_us, rule)
+        return first_us
 
     def with_end(self, standing: Standing) -> Standing:
         """Return the standing with the instant when its limit next frees something."""
@@ -114,11 +131,15 @@ class Look:
         return known
 
     def _holding(self, limit: Limit, value: str | None) -> int:
-        return self._holdings().get((limit.name, value or ""), 0)
+        held = self._holdings().get((limit.name, value or ""))
+        return 0 if held is None else held.nanos
 
-    def _holdings(self) -> Mapping[tuple[str, str], int]:
+    def _holdings(self) -> HeldBy:
+        if self._held is None:
+            self._held = self._known.find_held(self.now_us)
         if self._held is None:
             self._held = self._holds.held(self.account.no, self.now_us)
+            self._known.held = self._held, self.now_us
         return self._held
 
     def _question(self, limit: Limit, value: str = "") -> Question:
@@ -130,17 +151,17 @@ class Look:
         return Question(limit.meter, (counting_span(limit, self.account, self.now_us),), groups, filters)
 
     def _frees_at_us(self, state: LimitState) -> int | None:
-        limit, now_us = state.limit, self.now_us
+        limit = state.limit
         times: list[int | None] = []
-        if state.held:
-            times.append(self._holds.hold_ends_us(self.account.no, limit.name, state.value or "", now_us))
+        held = self._holdings().get((limit.name, state.value or "")) if state.held else None
+        if held is not None:
+            times.append(held.ends_us)
         if limit.kind is LimitKind.CONCURRENT:
             times.append(self._taken(limit)[1])
         elif limit.kind is LimitKind.PERIOD and state.period is not None:
             times.append(state.period.end_us)
         elif limit.kind is LimitKind.ROLLING and state.used:
-            question = self._question(limit, state.value or "")
-            first_us = self._usage.first_use_us(self._snapshot, self.account, question)
+            first_us = self._first_us(self._question(limit, state.value or ""))
             times.append(None if first_us is None else first_us + limit.window_us + MINUTE_US)
         return min((time for time in times if time is not None), default=None)
 

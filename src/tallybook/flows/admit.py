@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from tallybook.core.changes import Changes, Memory
+from tallybook.core.changes import Changes, Count, Memory
 from tallybook.core.clock import US_PER_S
 from tallybook.core.demand import Demand, expand
 from tallybook.core.desk import Desk
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound
 from tallybook.core.event import Outcome
+from tallybook.core.figures import Figures
 from tallybook.core.hold import (
     HOLDS_LIVE_MAX,
     Decision,
@@ -30,8 +31,9 @@ from tallybook.core.number import NANOS
 from tallybook.core.pending import Pending, read_again
 from tallybook.core.plan import Account
 from tallybook.core.ports import PlanSource, UsageReader, UsageSnapshot, UsageStore
+from tallybook.core.recall import NO_HOLDS, NO_SNAPSHOT, NO_USAGE, Holds, Known, NotRemembered, Recall
 from tallybook.core.settle import plain_events
-from tallybook.core.standing import Holds, Look, same_until_us
+from tallybook.core.standing import Look, same_until_us
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 SOURCE = "tallybook/reservations"
 CHECKS_KNOWN_MAX = 20_000
 """Most answers to checks remembered while nothing of their account changes."""
+DEMANDS_KNOWN_MAX = 10_000
+"""Most requests of which it is remembered what they ask of the limits of a plan's version."""
 _T = TypeVar("_T")
 
 
@@ -108,10 +112,12 @@ class Limits:
         lanes: Lanes,
         *,
         changes: Changes | None = None,
+        figures: Figures | None = None,
     ) -> None:
-        self._checked: Memory[tuple[Account, Decision]] = Memory(
-            None if changes is None else changes.anything, CHECKS_KNOWN_MAX
-        )
+        anything = None if changes is None else changes.anything
+        self._checked: Memory[tuple[Account, Decision]] = Memory(anything, CHECKS_KNOWN_MAX)
+        self._recall = Recall(changes, figures or Figures(None))
+        self._demands: dict[tuple[tuple[str, int], tuple[Wanted, ...], bool], Demand] = {}
         self._usage = usage
         self._store = store
         self._plans = plans
@@ -125,15 +131,33 @@ class Limits:
         the subject of a limit of its own, most used first; while there is none, one state without a value.
         """
         limits = self._plans.limits_of(account, now_us)
+        known = self._recall.beside_snapshot(account)
         with self._store.snapshot() as snapshot:
-            return list(self._look_from(snapshot, account, now_us).states(limits))
+            return list(self._look_from(snapshot, known, now_us).states(limits))
 
     def standings(self, account: Account, now_us: int) -> list[Standing]:
         """Return `states`, each with the instant when it next frees something."""
         limits = self._plans.limits_of(account, now_us)
+        known = self._recall.beside_snapshot(account)
         with self._store.snapshot() as snapshot:
-            look = self._look_from(snapshot, account, now_us)
+            look = self._look_from(snapshot, known, now_us)
             return [look.with_end(Standing(state, 0)) for state in look.states(limits)]
+
+    def recall(self, account: Account, wanted: Sequence[Wanted], now_us: int) -> Decision | None:
+        """Return what `check` would say if that is known without asking the store, None otherwise; never waits."""
+        question, count = (account.id, tuple(wanted)), self._checked.count(account.id)
+        known = self._checked.find(question, count, now_us)
+        if known is not None and known[0] is account:
+            return known[1]
+        asked = None if account.has_own_limits else self._demands.get((_plan_of(account), question[1], True))
+        remembered = self._recall.alone(account)
+        if asked is None or remembered is None:
+            return None
+        look = Look(NO_USAGE, NO_SNAPSHOT, NO_HOLDS, account, now_us, known=remembered)
+        try:
+            return self._keep(account, wanted, count, look, asked)
+        except NotRemembered:
+            return None
 
     def check(self, account: Account, wanted: Sequence[Wanted], now_us: int) -> Decision:
         """Say whether all of *wanted* may go on now; nothing is held.
@@ -142,21 +166,29 @@ class Limits:
             NotFound: For a limit that the account does not have.
             FieldInvalid: For a wrong dimension.
         """
-        question, count = (account.id, tuple(wanted)), self._checked.count(account.id)
-        known = self._checked.find(question, count, now_us)
-        if known is not None and known[0] is account:
-            return known[1]
-        asked = expand(self._plans.limits_of(account, now_us), wanted, peek=True)
+        remembered = self.recall(account, wanted, now_us)
+        if remembered is not None:
+            return remembered
+        count = self._checked.count(account.id)
+        asked = self._expanded(account, wanted, now_us, peek=True)
+        known = self._recall.beside_snapshot(account)
         with self._store.snapshot() as snapshot:
-            look = self._look_from(snapshot, account, now_us)
-            standings = [look.with_end(standing) for standing in look.standings(asked)]
-        decision = Decision(standings, refusal_of(account.billing_status))
-        until_us = same_until_us(decision, account, now_us)
-        self._checked.keep(question, count, (now_us, until_us), (account, decision))
+            decision = self._keep(account, wanted, count, self._look_from(snapshot, known, now_us), asked)
+        self._recall.settle(known)
         return decision
 
-    def _look_from(self, snapshot: UsageSnapshot, account: Account, now_us: int) -> Look:
-        return Look(self._usage, snapshot, self._holds.within(snapshot), account, now_us)
+    def _keep(
+        self, account: Account, wanted: Sequence[Wanted], count: Count | None, look: Look, asked: Demand
+    ) -> Decision:
+        """Decide, and remember it."""
+        standings = [look.with_end(standing) for standing in look.standings(asked)]
+        decision = Decision(standings, refusal_of(account.billing_status))
+        until_us = same_until_us(decision, account, look.now_us)
+        self._checked.keep((account.id, tuple(wanted)), count, (look.now_us, until_us), (account, decision))
+        return decision
+
+    def _look_from(self, snapshot: UsageSnapshot, known: Known, now_us: int) -> Look:
+        return Look(self._usage, snapshot, self._holds.within(snapshot), known.account, now_us, known=known)
 
     # --- reservations ------------------------------------------------------------------------------------------------
 
@@ -172,8 +204,7 @@ class Limits:
             # Others may have been admitted by a later time while this waited: what it was by then would not count them.
             at_us = max(now_us, self._lanes.now_us())
             look = self._look(desk, account, at_us)
-            asked = expand(self._plans.limits_of(look.account, at_us, desk), wanted)
-            decision = _decide(look, asked)
+            decision = _decide(look, self._expanded(look.account, wanted, at_us, desk))
             if not decision.allowed:
                 return decision, None
             if desk.holds_live(account.no, at_us) >= HOLDS_LIVE_MAX:
@@ -245,6 +276,20 @@ class Limits:
 
         return action
 
+    def _expanded(
+        self, account: Account, wanted: Sequence[Wanted], now_us: int, desk: Desk | None = None, *, peek: bool = False
+    ) -> Demand:
+        """Return what is asked of which limits; a plan's version never changes, so neither does what it asks."""
+        if account.has_own_limits:
+            return expand(self._plans.limits_of(account, now_us, desk), wanted, peek=peek)
+        key = _plan_of(account), tuple(wanted), peek
+        known = self._demands.get(key)
+        if known is None:
+            if len(self._demands) >= DEMANDS_KNOWN_MAX:
+                self._demands.clear()
+            known = self._demands[key] = expand(self._plans.limits_of(account, now_us, desk), wanted, peek=peek)
+        return known
+
     def room_for(self, desk: Desk, account: Account, kind: str, resource_id: str, now_us: int) -> Decision:
         """Say, inside the lane, whether a thing may be created; one that exists already needs no room.
 
@@ -260,7 +305,9 @@ class Limits:
 
     def _look(self, desk: Desk, account: Account, now_us: int) -> Look:
         """Return what is true now, inside the lane; the account may have changed while the request waited."""
-        return Look(self._usage, desk.snapshot, desk, desk.account(account, now_us), now_us)
+        fresh = desk.account(account, now_us)
+        known = self._recall.in_lane(fresh, desk.figures_count(fresh))
+        return Look(self._usage, desk.snapshot, desk, fresh, now_us, known=known)
 
     # --- lanes -------------------------------------------------------------------------------------------------------
 
@@ -269,10 +316,15 @@ class Limits:
         return self._lanes.act(account.id, action)
 
 
+def _plan_of(account: Account) -> tuple[str, int]:
+    return account.plan_name, account.plan_version
+
+
 def _decide(look: Look, asked: Demand) -> Decision:
-    standings = look.standings(asked)
-    told = [standing if standing.fits else look.with_end(standing) for standing in standings]
-    return Decision(told, refusal_of(look.account.billing_status))
+    decision = Decision(look.standings(asked), refusal_of(look.account.billing_status))
+    if not decision.violated:
+        return decision
+    return replace(decision, standings=[look.with_end(standing) for standing in decision.standings])
 
 
 def _find(desk: Desk, account: Account, hold_id: str) -> Hold:

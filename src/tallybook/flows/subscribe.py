@@ -84,6 +84,10 @@ class Accounts:
         self._known.keep(account_id, count, (now_us, account.same_until_us(now_us)), account)
         return account
 
+    def remembered(self, account_id: AccountId) -> Account | None:
+        """Return the account if that is known without asking the store, None otherwise; never waits."""
+        return self._known.find(account_id, self._known.count(account_id), self._clock.now_us())
+
     def put(
         self,
         account_id: AccountId,

@@ -207,7 +207,8 @@ class House:
 
     def _open_admission(self, usage: Usage) -> None:
         holds = LedgerHolds(self.ledger)
-        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest, changes=self.ledger.changes)
+        changes, figures = self.ledger.changes, self.ledger.figures
+        self.limits = Limits(self.measure, usage, self.accounts, holds, self.ingest, changes=changes, figures=figures)
         self.leases = Leases(self.accounts, holds, self.ingest)
         self.inventory = Inventory(LedgerResources(self.ledger), self.ingest, self.limits, self.clock)
         self.billing = Billing(self.ingest)

@@ -5,7 +5,7 @@ lane, one commit after the other, so no two commits ever wait for each other's r
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import zstandard
@@ -24,7 +24,9 @@ from tallybook.core.watch import Watcher
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.desk import LaneDesk, Touched
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities, Identity
+from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
@@ -61,6 +63,7 @@ class Committer:
         self._watching = None if watcher is None else Watching(watcher, sqlite=ledger.is_sqlite)
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
+        self._memory = LaneMemory(ledger.changes)
 
     def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Exceptions]:
         """Write *group*, then run *errands*; return, bundle by bundle, what became of events not just accepted.
@@ -69,14 +72,16 @@ class Committer:
             SchemeOutdated: If a meter was added meanwhile; nothing was written, the events must be read again.
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        changing = Changing(_accounts_of(group.bundles), {errand.account_id for errand in errands})
+        figures = self._ledger.figures
+        beside, changed = Touched(figures=(following := figures.following())), set[AccountId]()
+        held = {errand.account_id for errand in errands}
+        changing = Changing(beside.used, changed, held, lambda: figures.take_over(following))
+        self._memory.trim()
         try:
             with self._ledger.writing(changing) as connection:
                 self._enter(connection, group)
-                beside = Touched()
                 exceptions = self._write(connection, group, beside) if group.bundles else []
-                for errand in errands:
-                    errand.run(self._desk(connection, group, beside))
+                self._run(connection, group, errands, (beside, changed))
                 self._look_at(connection, group, beside)
         except BaseException:
             if self._watching is not None:
@@ -85,13 +90,34 @@ class Committer:
             self._identities.forget()
             self._add_up.forget()
             self._accounts_found = {}
+            self._memory.undo()
             raise
         self._numbers.keep_new()
         self._identities.keep()
         self._keep_accounts()
         return exceptions
 
+    def _run(
+        self,
+        connection: Connection,
+        group: Group,
+        errands: Sequence[Errand],
+        touched: tuple[Touched, set[AccountId]],
+    ) -> None:
+        """Run *errands* at one desk; note in *touched* which accounts themselves they changed."""
+        beside, changed = touched
+        if not errands:
+            return
+        desk = self._desk(connection, group, beside)
+        for errand in errands:
+            before = len(beside.terms)
+            errand.run(desk)
+            if len(beside.terms) > before:
+                changed.add(AccountId(errand.account_id))
+        desk.finish()
+
     def _write(self, connection: Connection, group: Group, beside: Touched) -> list[Exceptions]:
+        beside.used |= _accounts_of(group.bundles)
         batch_no = self._next_batch(connection)
         numbers = self._resolve_accounts(connection, group)
         exceptions = self._claim(connection, group.bundles, numbers, batch_no)
@@ -122,6 +148,7 @@ class Committer:
         )
         placed.add_tally(back, numbers, self._numbers)
         self._add_up.write(connection, placed)
+        _move_figures(beside, accepted, back.series() | folded)
         self._keep_names(connection, accepted, numbers)
         words = [
             ((numbers[bundle.accounts[word.account]], word.kind, word.resource_id), word.said)
@@ -155,7 +182,7 @@ class Committer:
 
     def _enter(self, connection: Connection, group: Group) -> None:
         """Hold the lane until the transaction ends; refuse events that were read by another scheme."""
-        if connection.scalar(self._sql.enter, {"lane": self._lane}) != group.scheme_version:
+        if self._sql.enter.scalar(connection, {"lane": self._lane}) != group.scheme_version:
             raise SchemeOutdated
         if self._watching is not None:
             self._watching.begin(connection, group)
@@ -175,7 +202,10 @@ class Committer:
             return [exceptions.get(seq, _ACCEPTED) for seq in range(len(pending))]
 
         snapshot = Snapshot(connection, sqlite=self._ledger.is_sqlite)
-        return LaneDesk(connection, snapshot, group.scheme, write, touched=touched, received_us=group.received_us)
+        received_us, memory = group.received_us, self._memory
+        return LaneDesk(
+            connection, snapshot, group.scheme, write, touched=touched, received_us=received_us, memory=memory
+        )
 
     def _next_batch(self, connection: Connection) -> int:
         counter = connection.scalar(self._sql.next_batch, {"lane": self._lane})
@@ -235,6 +265,19 @@ def _accounts_of(bundles: Sequence[Bundle]) -> set[AccountId]:
     return {account_id for bundle in bundles for account_id in bundle.accounts}
 
 
+def _move_figures(touched: Touched, accepted: Sequence[Bundle], otherwise: set[SeriesKey]) -> None:
+    """Move what is remembered of usage, but for accounts some of whose series count *otherwise* than bundles say."""
+    if touched.figures is not None:
+        touched.figures.count(_rows_of(accepted), {account_id for account_id, _, _ in otherwise})
+
+
+def _rows_of(bundles: Sequence[Bundle]) -> Iterator[tuple[SeriesKey, int, Sequence[int]]]:
+    for bundle in bundles:
+        keys = bundle.series_keys()
+        for place, minute, *row in bundle.rows:
+            yield keys[place], minute, row
+
+
 _ACCEPTED = Verdict(Outcome.ACCEPTED, "")
 _DUPLICATE = Verdict(Outcome.DUPLICATE, "")
 _CONFLICT = Verdict(Outcome.CONFLICT, "event-id-reused")
@@ -273,7 +316,7 @@ class _Statements:
             "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane RETURNING last_batch_no"
         )
         lock = "" if sqlite else " FOR UPDATE"
-        self.enter = text(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
+        self.enter = Hot(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
         names = source(
             ("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT)
         )

@@ -8,32 +8,33 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
+from tallybook.core.changes import Count
 from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Answered, Thing
-from tallybook.core.hold import Hold, HoldState, Wanted
+from tallybook.core.figures import Following
+from tallybook.core.hold import Held, Hold, HoldState, Wanted
+from tallybook.core.ids import AccountId
 from tallybook.core.lease import Ending, Lease
 from tallybook.core.limit import Limit
-from tallybook.core.number import from_limbs, to_limbs
+from tallybook.core.number import from_limbs
 from tallybook.core.pending import Pending
 from tallybook.core.plan import Account
 from tallybook.core.ports import Verdict
 from tallybook.core.scheme import Scheme
 from tallybook.ledger import alert_rules, arrears, own_limits
 from tallybook.ledger.accounts import read_account
+from tallybook.ledger.gathered import Gathered
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import leases
+from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.outbox import put_crossing, put_message
 from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
 from tallybook.ledger.watch_changes import note_change
 
 _HELD = Hot(
-    "SELECT limit_name, value, sum(giga), sum(unit), sum(nano), count(*) FROM hold_items"
+    "SELECT limit_name, value, sum(giga), sum(unit), sum(nano), count(*), min(expires_us) FROM hold_items"
     " WHERE account_no = :account_no AND expires_us > :now_us GROUP BY limit_name, value"
-)
-_HOLD_ENDS = Hot(
-    "SELECT min(expires_us) FROM hold_items WHERE account_no = :account_no AND limit_name = :limit_name"
-    " AND value = :value AND expires_us > :now_us"
 )
 _TAKEN = Hot(
     "SELECT count(*), min(CASE WHEN deadline_us < expires_us THEN deadline_us ELSE expires_us END) FROM leases"
@@ -42,38 +43,27 @@ _TAKEN = Hot(
 )
 _FENCE = Hot("SELECT max(fence) FROM leases WHERE account_no = :account_no AND limit_name = :limit_name")
 _HOLD = Hot("SELECT state, expires_us, items FROM holds WHERE account_no = :account_no AND hold_id = :hold_id")
-_PUT_HOLD = Hot(
-    "INSERT INTO holds (account_no, hold_id, state, created_us, expires_us, items)"
-    " VALUES (:account_no, :hold_id, :state, :created_us, :expires_us, :items)"
-)
-_PUT_ITEM = Hot(
-    "INSERT INTO hold_items (account_no, limit_name, value, hold_id, expires_us, giga, unit, nano)"
-    " VALUES (:account_no, :limit_name, :value, :hold_id, :expires_us, :giga, :unit, :nano)"
-)
-_SETTLE = Hot("UPDATE holds SET state = :state WHERE account_no = :account_no AND hold_id = :hold_id")
-_DROP_ITEM = Hot(
-    "DELETE FROM hold_items WHERE account_no = :account_no AND limit_name = :limit_name AND value = :value"
-    " AND hold_id = :hold_id"
-)
 _ANSWERED = Hot("SELECT digest, status, body FROM idempotency WHERE account_no = :account_no AND key = :key")
-_REMEMBER = Hot(
-    "INSERT INTO idempotency (account_no, key, digest, status, body, created_us)"
-    " VALUES (:account_no, :key, :digest, :status, :body, :created_us)"
-)
-_encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
 
 
 @dataclass(slots=True)
 class Touched:
-    """Accounts that a transaction changed beside their usage, by number: their *limits*, their *leases*."""
+    """Accounts that a transaction changed.
+
+    By number: what is watched of their *limits*, their *leases*, and what decides what they are allowed (*terms*). By
+    id: those whose usage it changed (*used*), and what became of their *figures*.
+    """
 
     limits: set[int] = field(default_factory=set)
     leases: set[int] = field(default_factory=set)
+    terms: set[int] = field(default_factory=set)
+    used: set[AccountId] = field(default_factory=set)
+    figures: Following | None = None
 
 
 class LaneDesk:
-    """One lane's transaction, as admissions see it; made anew for each."""
+    """One lane's transaction, as admissions see it; made anew for each transaction."""
 
     def __init__(
         self,
@@ -84,20 +74,43 @@ class LaneDesk:
         *,
         touched: Touched,
         received_us: int,
+        memory: LaneMemory,
     ) -> None:
         self._connection = connection
         self._touched = touched
+        self._memory = memory
+        self._gathered = Gathered(connection)
         self._received_us = received_us
         self.snapshot = snapshot
         self.scheme = scheme
         self.write = write
-        self._held: tuple[tuple[int, int], tuple[Mapping[tuple[str, str], int], int]] | None = None
+        self._held: tuple[tuple[int, int], tuple[Mapping[tuple[str, str], Held], int]] | None = None
+
+    def finish(self) -> None:
+        """Write what was gathered; nothing may be asked of the desk before that is done."""
+        self._gathered.write()
 
     def account(self, account: Account, at_us: int) -> Account:
         """Return the account as it is now, with the plan and the billing status in force at *at_us*."""
+        known, is_changed = self._memory.accounts, account.no in self._touched.terms
+        count = None if is_changed else known.count(account.id)
+        found = None if count is None else known.find(account.id, count, at_us)
+        if found is not None:
+            return found
         fresh = read_account(self._connection, account.id, at_us)
         assert fresh is not None  # accounts are never deleted
+        known.keep(account.id, count, (at_us, fresh.same_until_us(at_us)), fresh)
         return fresh
+
+    def figures_count(self, account: Account) -> Count | None:
+        """Return what changes with the account's usage; None where that may not be remembered.
+
+        That is where other processes write, too, and where this transaction changed it.
+        """
+        touched, changes = self._touched, self._memory.changes
+        if changes is None or account.id in touched.used or account.no in touched.terms:
+            return None
+        return changes.figures.count(account.id)
 
     def own_limits(self, account_no: int) -> OwnLimits:
         """Return the account's exceptions from its plan."""
@@ -141,6 +154,7 @@ class LaneDesk:
     def _note_change(self, account_no: int) -> None:
         note_change(self._connection, account_no, self._received_us)
         self._touched.limits.add(account_no)
+        self._touched.terms.add(account_no)
 
     def arrears(self, account_no: int) -> Arrears | None:
         """Return what the account owes, None if it pays."""
@@ -148,10 +162,12 @@ class LaneDesk:
 
     def put_arrears(self, account_no: int, owed: Arrears) -> None:
         """Keep what the account owes."""
+        self._touched.terms.add(account_no)
         arrears.put_arrears(self._connection, account_no, owed)
 
     def drop_arrears(self, account_no: int) -> None:
         """Note that the account pays."""
+        self._touched.terms.add(account_no)
         arrears.drop_arrears(self._connection, account_no)
 
     def thing(self, account_no: int, kind: str, resource_id: str) -> Thing:
@@ -160,25 +176,31 @@ class LaneDesk:
 
     # --- reservations ------------------------------------------------------------------------------------------------
 
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], Held]:
+        """Return what live reservations hold, by (limit, value)."""
+        if self._memory.holdings is not None:
+            return self._memory.holdings.at(account_no, now_us, self._written).held()
         return self._read_held(account_no, now_us)[0]
 
     def holds_live(self, account_no: int, now_us: int) -> int:
         """Return how many reservations are live on the limit of the account that has most."""
+        if self._memory.holdings is not None:
+            return self._memory.holdings.at(account_no, now_us, self._written).live()
         return self._read_held(account_no, now_us)[1]
 
-    def _read_held(self, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:
-        if self._held is None or self._held[0] != (account_no, now_us):
-            self._held = ((account_no, now_us), read_held(self._connection, account_no, now_us))
-        return self._held[1]
+    def _written(self) -> Connection:
+        """Return the transaction with all in it that was gathered."""
+        self._gathered.write()
+        return self._connection
 
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
-        return read_hold_ends_us(self._connection, account_no, (limit, value), now_us)
+    def _read_held(self, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], Held], int]:
+        if self._held is None or self._held[0] != (account_no, now_us):
+            self._held = ((account_no, now_us), read_held(self._written(), account_no, now_us))
+        return self._held[1]
 
     def find_hold(self, account_no: int, hold_id: str) -> Hold | None:
         """Return a reservation, settled or not."""
+        self._gathered.write_hold(account_no, hold_id)
         row = _HOLD.first(self._connection, {"account_no": account_no, "hold_id": hold_id})
         if row is None:
             return None
@@ -188,21 +210,16 @@ class LaneDesk:
 
     def put_hold(self, account_no: int, hold: Hold, now_us: int) -> None:
         """Keep a new reservation."""
-        key = {"account_no": account_no, "hold_id": hold.hold_id, "expires_us": hold.expires_us}
-        items = _encode([(item.limit, item.value, str(item.quantity)) for item in hold.items]).decode()
-        _PUT_HOLD.change(self._connection, key | {"state": hold.state.value, "created_us": now_us, "items": items})
-        for item in hold.items:
-            giga, unit, nano = to_limbs(item.quantity)
-            sums = {"giga": giga, "unit": unit, "nano": nano}
-            _PUT_ITEM.change(self._connection, key | {"limit_name": item.limit, "value": item.value} | sums)
+        if self._memory.holdings is not None:
+            self._memory.holdings.put(account_no, hold)
+        self._gathered.put_hold(account_no, hold, now_us)
         self._held = None
 
     def settle_hold(self, account_no: int, hold: Hold) -> None:
         """Give back what a reservation holds; its state says how it ended."""
-        key = {"account_no": account_no, "hold_id": hold.hold_id}
-        _SETTLE.change(self._connection, key | {"state": hold.state.value})
-        for item in hold.items:
-            _DROP_ITEM.change(self._connection, key | {"limit_name": item.limit, "value": item.value})
+        if self._memory.holdings is not None:
+            self._memory.holdings.drop(account_no, hold.hold_id)
+        self._gathered.settle_hold(account_no, hold)
         self._held = None
 
     # --- leases --------------------------------------------------------------------------------------------------
@@ -257,13 +274,13 @@ class LaneDesk:
 
     def answered(self, account_no: int, key: str) -> Answered | None:
         """Return the answer that was given under an Idempotency-Key."""
+        self._gathered.write_answer(account_no, key)
         row = _ANSWERED.first(self._connection, {"account_no": account_no, "key": key})
         return None if row is None else Answered(row[0], row[1], row[2].encode())
 
     def remember(self, account_no: int, key: str, answer: Answered, now_us: int) -> None:
         """Keep the answer given under an Idempotency-Key."""
-        row = {"account_no": account_no, "key": key, "digest": answer.digest, "status": answer.status}
-        _REMEMBER.change(self._connection, row | {"body": answer.body.decode(), "created_us": now_us})
+        self._gathered.remember(account_no, key, answer, now_us)
 
     def tell(self, account_no: int, event_type: str, body: Mapping[str, object], now_us: int) -> None:
         """Put a message into the outbox."""
@@ -274,18 +291,14 @@ class LaneDesk:
         return put_crossing(self._connection, account_no, crossing, now_us)
 
 
-def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], int], int]:
-    """Return what live reservations hold, in nanos, by (limit, value), and the most there are of one of these."""
+def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], Held], int]:
+    """Return what live reservations hold, by (limit, value), and how many there are of the one that has most."""
     rows = _HELD.rows(connection, {"account_no": account_no, "now_us": now_us})
-    held = {(name, value): from_limbs(int(giga), int(unit), int(nano)) for name, value, giga, unit, nano, _ in rows}
+    held = {
+        (name, value): Held(from_limbs(int(giga), int(unit), int(nano)), ends_us)
+        for name, value, giga, unit, nano, _, ends_us in rows
+    }
     return held, max((int(row[5]) for row in rows), default=0)
-
-
-def read_hold_ends_us(connection: Connection, account_no: int, of: tuple[str, str], now_us: int) -> int | None:
-    """Return when the first live reservation on (limit, value) expires."""
-    place = {"account_no": account_no, "limit_name": of[0], "value": of[1], "now_us": now_us}
-    ends_us: int | None = _HOLD_ENDS.scalar(connection, place)
-    return ends_us
 
 
 def read_slots_taken(connection: Connection, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:

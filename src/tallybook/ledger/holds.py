@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
 
+from tallybook.core.hold import Held
 from tallybook.core.ids import AccountId
 from tallybook.core.lease import Lease
 from tallybook.core.ports import UsageSnapshot
-from tallybook.ledger.desk import read_held, read_hold_ends_us, read_live_leases, read_slots_taken
+from tallybook.ledger.desk import read_held, read_live_leases, read_slots_taken
 from tallybook.ledger.limit_tables import leases
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import accounts
@@ -53,13 +54,9 @@ class HoldsInSnapshot:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], int]:
-        """Return what live reservations hold, in nanos, by (limit, value)."""
+    def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], Held]:
+        """Return what live reservations hold, by (limit, value)."""
         return read_held(self._connection, account_no, now_us)[0]
-
-    def hold_ends_us(self, account_no: int, limit: str, value: str, now_us: int) -> int | None:
-        """Return when the first live reservation on a limit expires."""
-        return read_hold_ends_us(self._connection, account_no, (limit, value), now_us)
 
     def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
         """Return how many leases of a limit are live, and when the first of them runs out."""

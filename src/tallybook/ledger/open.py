@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from tallybook.core.changes import Changes, Changing
 from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.core.figures import Figures
 from tallybook.ledger.readers import PostgresReaders, SqliteReaders
 
 SQLITE_FLOOR = (3, 51, 3)
@@ -51,6 +52,7 @@ class Ledger:
 
     Attributes:
         changes: What was committed; None on PostgreSQL, where other processes write as well.
+        figures: What is remembered of usage.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,14 +67,14 @@ class Ledger:
             raise StartRefused(f"a ledger lives on SQLite or PostgreSQL, not on {backend}")
         self.is_sqlite = backend == "sqlite"
         self._threads = _Threads()
+        self.changes: Changes | None = Changes() if self.is_sqlite else None
+        self.figures = Figures(None if self.changes is None else self.changes.figures)
         if self.is_sqlite:
             check_sqlite()
             self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
             self._readers: SqliteReaders | PostgresReaders = SqliteReaders(self._reader, READERS_MAX)
-            self.changes: Changes | None = Changes()
             self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
         else:
-            self.changes = None
             psycopg_url = parsed.set(drivername="postgresql+psycopg")
             # Apart, because who writes may wait for a lane while it has a connection, and the lane has to read.
             self._reader, self._writer = (_postgres_engine(psycopg_url, most) for most in (READERS_MAX, WRITERS_MAX))
@@ -119,11 +121,15 @@ class Ledger:
             else:
                 connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
             yield connection
+            if self.changes is not None:
+                self.changes.begin(changing)
             try:
                 connection.commit()
             finally:  # also where it is not known whether it was
                 if self.changes is not None:
                     self.changes.note(changing)
+            if changing is not None and changing.then is not None:
+                changing.then()
 
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""

@@ -5,6 +5,7 @@ Usage, events, and what was taken back of them (`voids`) are never touched here.
 
 from sqlalchemy import text
 
+from tallybook.core.changes import NOTHING
 from tallybook.core.clock import US_PER_S, Clock
 from tallybook.core.hold import HOLDS_KEPT_DAYS
 from tallybook.core.instant import DAY_US
@@ -48,6 +49,6 @@ class Prune:
         now_us = self._clock.now_us()
         done = 0
         for statement, age_us in _STEPS:
-            with self._ledger.writing() as connection:
+            with self._ledger.writing(NOTHING) as connection:  # nothing that counts
                 done += connection.execute(statement, {"before": now_us - age_us, "rows": ROWS_MAX}).rowcount
         return done

@@ -22,6 +22,7 @@ from tallybook.web.log import RequestLine
 from tallybook.web.observe import Observer
 from tallybook.web.pipeline import Crews, Pipeline, Request, Trace
 from tallybook.web.problem import faults_of, status_of
+from tallybook.web.protocol import ARRIVAL, Arrival
 from tallybook.web.reference import STYLE_PATH
 from tallybook.web.rooms import Rooms, WebSettings
 from tallybook.web.router import Router
@@ -33,6 +34,7 @@ ADDRESS_BYTES_MAX = 16 * 1024
 EVERY_HOST_PATHS = frozenset({"/healthz", "/readyz", "/metrics", STYLE_PATH})
 """These stand on every host name, also on those that belong to a dialect."""
 
+_NONE: Mapping[str, Arrival] = {}
 CHALLENGE = 'Bearer realm="tallybook"'
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", re.ASCII)
@@ -94,7 +96,8 @@ class App:
         began_s = time.perf_counter()
         headers = RequestHeaders(scope["headers"])
         path = _raw_path(scope)
-        request = Request(scope["method"], path, scope["query_string"], headers, receive, _request_id(headers))
+        arrival = scope.get("extensions", _NONE).get(ARRIVAL)
+        request = Request(scope["method"], path, scope["query_string"], headers, receive, _request_id(headers), arrival)
         desk, below = self._find(headers, path)
         trace = Trace()
         self._running += 1

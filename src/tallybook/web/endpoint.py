@@ -104,10 +104,18 @@ class Pending:
     """Makes the answer of the future's result; quick, as it runs on the event loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What a handler that runs on the event loop leaves to a worker thread, because it has to be looked up."""
+
+    work: Callable[[], object]
+    """Makes the answer, as a handler does."""
+
+
 Handler = Callable[[Ask[Any, Any]], object]
 """Runs in a worker thread and refuses by raising a TallybookError.
 
-It returns the answer's struct, None for 204, a `Reply`, or a `Pending`.
+It returns the answer's struct, None for 204, a `Reply`, or a `Pending`; or a `Later` if the endpoint *never_waits*.
 """
 
 
@@ -127,6 +135,8 @@ class Endpoint:
         operator_only: Whether an account's key is refused whatever its scopes.
         idempotent: Whether it honours the header Idempotency-Key.
         is_quick: Whether its work is always small, so that it need not wait behind what is not.
+        never_waits: Whether its handler never waits, so that it need not leave the event loop while its account is
+            remembered; what it would have to wait for it returns as `Later`.
         errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
             little.
         example: An answer as it may look; *query_example* and *body_example* lead to it.
@@ -146,6 +156,7 @@ class Endpoint:
     operator_only: bool = False
     idempotent: bool = False
     is_quick: bool = False
+    never_waits: bool = False
     status: int = 200
     errors: Sequence[type[TallybookError] | TallybookError] = ()
     description: str = ""

@@ -1,10 +1,12 @@
 """From a matched endpoint to its answer: key, scope, query, body, account, handler, in that order.
 
 Nothing of a request is looked at before its key is known, and nothing runs before all of it is read. What needs no
-store is done on the event loop; the rest is one piece of work for a crew of threads.
+store is done on the event loop, small requests that are answered from memory or by a lane among it; the rest is one
+piece of work for a crew of threads.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,10 +17,12 @@ from tallybook.core.errors import Unauthenticated
 from tallybook.core.event import decode_json
 from tallybook.core.ids import AccountId
 from tallybook.core.key import Caller
+from tallybook.core.plan import Account
 from tallybook.web.auth import ANONYMOUS, account_meant, check_caller, refuse_key_in_query, token_of
 from tallybook.web.crew import Crew
-from tallybook.web.endpoint import Ask, Endpoint, JsonBody, Pending, RawBody, Reply, Surface, to_json
+from tallybook.web.endpoint import Ask, Endpoint, JsonBody, Later, Pending, RawBody, Reply, Surface, to_json
 from tallybook.web.errors import RateLimited
+from tallybook.web.protocol import Arrival
 from tallybook.web.query import Pairs, read_query, split_query
 from tallybook.web.ratelimit import Allowance, RateLimiter
 from tallybook.web.rooms import Rooms
@@ -36,6 +40,18 @@ class Request:
     headers: Headers
     receive: Receive
     request_id: str
+    arrival: Arrival | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is known of a request before its body and its account are."""
+
+    caller: Caller
+    query: Any
+    path: Mapping[str, str]
+    now_us: int
+    request: Request
 
 
 @dataclass(slots=True)
@@ -47,6 +63,8 @@ class Trace:
     allowance: Allowance | None = None
 
 
+AT_ONCE_BYTES_MAX = 16 * 1024
+"""Most bytes of a body that is read on the event loop."""
 QUICK_AT_ONCE = 32
 """Small requests that one thread takes together: enough to wake the event loop seldom, few enough to wait for."""
 
@@ -98,15 +116,33 @@ class Pipeline:
         trace.key_id = caller.key_id
         account_id = account_meant(endpoint, caller, match.path, request.headers)
         query = None if endpoint.query is None else read_query(endpoint.query, pairs)
-        ask: Ask[Any, Any] = Ask(self._rooms, caller, query, None, match.path, now_us, request.request_id)
+        asked = _Asked(caller, query, match.path, now_us, request)
         raw = None
         if endpoint.body is not None:
-            raw = await receive_body(request.receive, request.headers, self._body_bytes_max)
+            is_there = request.arrival is not None and request.arrival.is_complete
+            raw = await receive_body(request.receive, request.headers, self._body_bytes_max, is_there=is_there)
         crew = self._crews.quick if endpoint.is_quick else self._crews.common
-        answer = await crew.run(lambda: self._call(endpoint, ask, account_id, raw, request.headers))
+        known = self._remembered(endpoint, account_id, raw, request.headers)
+        if known is None:
+            answer = await crew.run(lambda: self._call(endpoint, asked, account_id, raw))
+        else:
+            answer = self._handle(endpoint, asked, known, raw)
+            if isinstance(answer, Later):
+                work = answer.work
+                answer = await crew.run(lambda: _encoded(work()))
         if isinstance(answer, Pending):
             answer = answer.then(await crew.outcome(answer.future))
         return _reply(endpoint, answer)
+
+    def _remembered(
+        self, endpoint: Endpoint, account_id: AccountId | None, raw: bytes | None, headers: Headers
+    ) -> Account | None:
+        """Return the account of a request that can be answered here and now, without a thread."""
+        if not endpoint.never_waits or account_id is None or "content-encoding" in headers:
+            return None
+        if raw is not None and len(raw) > AT_ONCE_BYTES_MAX:
+            return None
+        return self._rooms.accounts.remembered(account_id)
 
     async def _caller(self, endpoint: Endpoint, request: Request, pairs: Pairs) -> Caller:
         """Return who asks, if they may; a key that was seen a moment ago needs no thread."""
@@ -126,13 +162,20 @@ class Pipeline:
             wait_s = trace.allowance.retry_after_s
             raise RateLimited(f"too many requests in this minute; try again in {wait_s} s", retry_after_s=wait_s)
 
-    def _call(
-        self, endpoint: Endpoint, ask: Ask[Any, Any], account_id: AccountId | None, raw: bytes | None, headers: Headers
-    ) -> object:
-        """Look the account up, decode the body, run the handler."""
+    def _call(self, endpoint: Endpoint, asked: "_Asked", account_id: AccountId | None, raw: bytes | None) -> object:
+        """Look the account up, then do all that the handler asks for."""
         account = None if account_id is None else self._rooms.accounts.get(account_id)
-        body = None if raw is None else self._body(endpoint, raw, headers)
-        return _encoded(endpoint.handler(replace(ask, found=account, body=body)))
+        answer = self._handle(endpoint, asked, account, raw)
+        return _encoded(answer.work()) if isinstance(answer, Later) else answer
+
+    def _handle(self, endpoint: Endpoint, asked: "_Asked", account: Account | None, raw: bytes | None) -> object:
+        """Decode the body, run the handler."""
+        request = asked.request
+        body = None if raw is None else self._body(endpoint, raw, request.headers)
+        ask: Ask[Any, Any] = Ask(
+            self._rooms, asked.caller, asked.query, body, asked.path, asked.now_us, request.request_id, account
+        )
+        return _encoded(endpoint.handler(ask))
 
     def _body(self, endpoint: Endpoint, raw: bytes, headers: Headers) -> object:
         decoded = decode_body(raw, headers, self._body_bytes_max)

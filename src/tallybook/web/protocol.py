@@ -24,7 +24,19 @@ LINGER_S = 5.0
 LINGER_BYTES_MAX = 16 * 1024 * 1024
 """How long, and how much, is still read and thrown away of a request whose answer is on its way."""
 
+ARRIVAL = "tallybook.arrival"
+"""Under this name a request's ASGI extensions have its `Arrival`."""
+
 _ASCII = bytes(range(128))
+
+
+class Arrival:
+    """Whether all of a request's body is there, so that nobody need wait for it."""
+
+    __slots__ = ("is_complete",)
+
+    def __init__(self) -> None:
+        self.is_complete = False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -39,6 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._all_read = True
         self._left_bytes: int | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
+        self._arrival = Arrival()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head."""
@@ -79,12 +92,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self._connections_max is not None and len(self.connections) > self._connections_max:
             self.app = full
+        self._arrival = Arrival()
+        self.scope["extensions"] = {ARRIVAL: self._arrival}  # type: ignore[dict-item]  # of nobody's but ours
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Nothing more of the request will come."""
         self._all_read = True
         super().on_message_complete()
+        self._arrival.is_complete = True
 
     def on_response_complete(self) -> None:
         """Send what is still held: an answer to HEAD has no body that it could go with."""

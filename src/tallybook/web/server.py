@@ -54,6 +54,7 @@ class Server:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # nobody reads the client's address
             server_header=False,
             limit_concurrency=settings.connections_max,
             backlog=BACKLOG,

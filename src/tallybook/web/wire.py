@@ -43,8 +43,8 @@ class ClientGone(Exception):
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-async def receive_body(receive: Receive, headers: Headers, bytes_max: int) -> bytes:
-    """Read the request's body as sent, at most *bytes_max*.
+async def receive_body(receive: Receive, headers: Headers, bytes_max: int, *, is_there: bool = False) -> bytes:
+    """Read the request's body as sent, at most *bytes_max*; if it *is_there*, it need not be waited for.
 
     Raises:
         TooLarge: As soon as it is known to be longer.
@@ -54,14 +54,21 @@ async def receive_body(receive: Receive, headers: Headers, bytes_max: int) -> by
     announced = _content_length(headers)
     if announced is not None and announced > bytes_max:
         raise _too_large(bytes_max)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await _collect(receive, bytes_max)
-    except TimeoutError:
-        raise BodyMalformed(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+    if is_there:
+        body = await _collect(receive, bytes_max)
+    else:
+        body = await _collect_in_time(receive, bytes_max)
     if announced is not None and len(body) != announced:
         raise BodyMalformed(f"the body has {len(body)} bytes, Content-Length says {announced}")
     return body
+
+
+async def _collect_in_time(receive: Receive, bytes_max: int) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _collect(receive, bytes_max)
+    except TimeoutError:
+        raise BodyMalformed(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
 
 
 async def _collect(receive: Receive, bytes_max: int) -> bytes:

@@ -20,6 +20,9 @@ from tests.sim.admission.race import (
 )
 from tests.sim.scale import scaled
 
+SETTLING = 4
+LOOKING = 4
+"""Threads that settle while others look."""
 ROUNDS, CALLS = scaled((2, 25), (200, 200))
 
 
@@ -150,3 +153,32 @@ def test_many_look_while_others_reserve(floor: Floor) -> None:
 
     tries = crowd(work)
     assert all(one.before <= LIMIT and one.admitted == (one.before + one.units <= LIMIT) for one in tries)
+
+
+def test_nobody_sees_a_quantity_twice_or_not_at_all_while_it_is_settled(floor: Floor) -> None:
+    """What moves from what is held to what is used is in one of them for everybody who looks, at every instant."""
+    floor.allow("acme", credits_limit(LIMIT))
+    holds = [hold for _, hold in (floor.reserve("acme", credits=1) for _ in range(LIMIT)) if hold is not None]
+    assert LIMIT == len(holds)
+    todo, settled = iter(holds), threading.Event()
+    lock = threading.Lock()
+
+    def settle() -> None:
+        while True:
+            with lock:
+                hold = next(todo, None)
+            if hold is None:
+                settled.set()
+                return
+            floor.commit("acme", hold.hold_id, credits=1)
+
+    def work(number: int) -> Iterator[Tried]:
+        if number < SETTLING:
+            settle()
+        while number < SETTLING + LOOKING and not settled.is_set():
+            yield tried(1, floor.check("acme", credits=1))
+
+    tries = crowd(work)
+    assert {LIMIT} == {one.before for one in tries}
+    assert not any(one.admitted for one in tries)
+    assert LIMIT * NANOS == floor.total("acme", "credits")

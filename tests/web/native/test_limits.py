@@ -1,5 +1,8 @@
 """Checks, reservations, leases and limits over HTTP: shapes, refusals and their headers, repeated requests."""
 
+import gzip
+
+import msgspec
 import pytest
 
 BASE = "/v1/accounts/acme"
@@ -535,3 +538,38 @@ def test_a_suspended_account_is_refused_with_the_reason(desk):
     assert 200 == post(desk, f"reservations/{hold['id']}/commit", items()).status_code
     assert 1 == desk.send({"id": "x", "type": "credit.spend", "subject": "acme", "data": {"amount": "1"}})["accepted"]
     assert "2" == limits(desk)["credits"]["used"]
+
+
+# --- without a thread ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_remembered_is_answered_where_it_came_in(desk, monkeypatch):
+    """
+    The first check is looked up by a thread, the same one again and a reservation are not; the answers are the same.
+    """
+    crew, work = desk.house.app._crews.quick, []
+    run = crew.run
+    monkeypatch.setattr(crew, "run", lambda what: (work.append(what), run(what))[1])
+    first = post(desk, "checks", items())
+    assert work
+    work.clear()
+
+    assert first.content == post(desk, "checks", items()).content
+    assert 201 == post(desk, "reservations", items()).status_code
+    assert 422 == post(desk, "reservations", items(quantity="-1")).status_code
+    assert not work
+    assert "1" == post(desk, "checks", items()).json()["items"][0]["held"]
+    assert work
+
+
+def test_a_large_or_packed_body_is_read_by_a_thread(desk):
+    """
+    As every other request is; nothing of it differs.
+    """
+    padded = msgspec.json.encode(items()) + b" " * 20_000
+    for content, headers in ((padded, {}), (gzip.compress(msgspec.json.encode(items())), {"Content-Encoding": "gzip"})):
+        for _ in range(2):
+            answer = desk.post(
+                f"{BASE}/checks", desk.key, headers={"Content-Type": "application/json", **headers}, content=content
+            )
+            assert (200, True) == (answer.status_code, answer.json()["allowed"])

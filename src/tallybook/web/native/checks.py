@@ -7,7 +7,7 @@ from tallybook.core.errors import FieldInvalid, NotFound
 from tallybook.core.fields import Problems, read_object
 from tallybook.core.hold import Decision, Wanted
 from tallybook.core.key import LIMITS_WRITE
-from tallybook.web.endpoint import AccountOf, Ask, Endpoint, JsonBody
+from tallybook.web.endpoint import AccountOf, Ask, Endpoint, JsonBody, Later
 from tallybook.web.quota import StandingAnswer, write_standing
 
 
@@ -37,13 +37,17 @@ class CheckAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
-def post_check(ask: Ask[None, JsonBody]) -> CheckAnswer:
+def post_check(ask: Ask[None, JsonBody]) -> CheckAnswer | Later:
     """Look at the limits."""
     body, problems = read_object(ask.body.value, ""), Problems()
     problems.only(body, {"items"}, "", "a check")
     items = problems.take(_read_items, body.get("items"), "/items", NO_ITEMS)
     problems.finish()
-    return write_decision(ask.rooms.limits.check(ask.account, items, ask.now_us))
+    limits = ask.rooms.limits
+    known = limits.recall(ask.account, items, ask.now_us)
+    if known is not None:
+        return write_decision(known)
+    return Later(lambda: write_decision(limits.check(ask.account, items, ask.now_us)))
 
 
 def _read_items(value: object, pointer: str) -> tuple[Wanted, ...]:
@@ -84,6 +88,7 @@ ENDPOINTS = (
         body_documented=ItemsSent,
         account=AccountOf.PATH,
         is_quick=True,
+        never_waits=True,
         errors=(FieldInvalid("must be above 0", pointer="/items/0/quantity"), NotFound),
         description="Looks at every limit that the items count against, and holds nothing; to be sure, reserve.",
         body_example={"items": [{"limit": "messages", "quantity": "1"}]},

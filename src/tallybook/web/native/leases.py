@@ -143,6 +143,7 @@ ENDPOINTS = (
         body_documented=LeaseSent,
         account=AccountOf.PATH,
         is_quick=True,
+        never_waits=True,
         idempotent=True,
         status=201,
         errors=(
@@ -173,6 +174,7 @@ ENDPOINTS = (
         body_documented=TokenSent,
         account=AccountOf.PATH,
         is_quick=True,
+        never_waits=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         body_example={"token": _TOKEN},
@@ -189,6 +191,7 @@ ENDPOINTS = (
         body_documented=TokenSent,
         account=AccountOf.PATH,
         is_quick=True,
+        never_waits=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         description="Releasing what has ended is harmless; another token than the lease's frees nothing.",
