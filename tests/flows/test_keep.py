@@ -40,7 +40,7 @@ def test_an_empty_ledger_is_made_ready_once(new_store: NewStore) -> None:
             "default/limits/0/kind: must be one of period",
         ),
         ("[plans.default]\nalerts = 5\ncurrency = 5", "plans/default/currency: .*; plans/default/alerts: "),
-        ("[plans.Default]", "plans/Default/name: must be a name"),
+        ("[plans.9th]", "plans/9th/name: must be a name"),
     ],
 )
 def test_a_wrong_plan_file_stops_the_start_before_the_ledger_is_touched(

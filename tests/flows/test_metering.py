@@ -168,7 +168,7 @@ def test_a_meter_that_is_not_sound_changes_nothing(works: Works) -> None:
     version = works.metering.scheme.version
     for name, body, pointer in (
         ("x", {"event": "job", "aggregation": "sum", "field": "nope"}, "/field"),
-        ("X", TICKS, "/name"),
+        ("9x", TICKS, "/name"),
         ("x", {**TICKS, "aggregation": "mean"}, "/aggregation"),
         ("x", {**TICKS, "where": {"n": {"gte": Decimal("1E+99")}}}, "/where/n/gte"),
     ):
