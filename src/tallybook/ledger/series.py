@@ -57,10 +57,6 @@ class SeriesNumbers:
             number = self._new.get(key)
         return self._folded[key] if number is None else number
 
-    def find(self, key: SeriesKey) -> int | None:
-        """Return the number of a series that was known before this transaction; for others ask ``[key]``."""
-        return self._known.get(key)
-
     def keep_new(self) -> None:
         """Remember the numbers of a committed transaction."""
         if len(self._known) + len(self._new) > CACHED_MAX:
