@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
-from tallybook.core.changes import Count
+from tallybook.core.changes import Count, Counts, Memory
 from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Answered, Thing
 from tallybook.core.figures import Following
@@ -26,7 +26,7 @@ from tallybook.ledger.accounts import read_account
 from tallybook.ledger.gathered import Gathered
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import leases
-from tallybook.ledger.memory import LaneMemory
+from tallybook.ledger.memory import ACCOUNTS_KNOWN_MAX, LaneMemory
 from tallybook.ledger.outbox import put_crossing, put_message
 from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
@@ -80,6 +80,8 @@ class LaneDesk:
         self._touched = touched
         self._memory = memory
         self._gathered = Gathered(connection)
+        # Where nothing is remembered for longer, an account stays what it is while the transaction holds its lane.
+        self._accounts = memory.accounts if memory.changes is not None else Memory(Counts(), ACCOUNTS_KNOWN_MAX)
         self._received_us = received_us
         self.snapshot = snapshot
         self.scheme = scheme
@@ -92,7 +94,7 @@ class LaneDesk:
 
     def account(self, account: Account, at_us: int) -> Account:
         """Return the account as it is now, with the plan and the billing status in force at *at_us*."""
-        known, is_changed = self._memory.accounts, account.no in self._touched.terms
+        known, is_changed = self._accounts, account.no in self._touched.terms
         count = None if is_changed else known.count(account.id)
         found = None if count is None else known.find(account.id, count, at_us)
         if found is not None:
