@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 32
 BATCH_EVENTS = 500
+POURING_CONNECTIONS = 4
 TEMPLATES = 16
 WARM_SHARE = 0.1
 """Of the requests, those that come first and are not counted."""
@@ -115,23 +116,34 @@ def _drive(port: int, requests: list[bytes], count: int, connections: int) -> As
 
 
 def _pour(port: int, key: str, per_s: int, accounts: int) -> None:
-    """Send events at a steady pace until standard input ends."""
+    """Send events at a steady pace, over a few connections in turn, until standard input ends."""
     stop = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     bodies = templates(TEMPLATES, BATCH_EVENTS, accounts, [f"{now}Z"])
-    wire, headers, number = Wire(port), {"Authorization": f"Bearer {key}"}, 0
     run = f"{int(time.time()) % 0xFFF:03x}"
+    sent = [0] * POURING_CONNECTIONS
+
+    def send(place: int) -> None:
+        wire, headers, number = Wire(port), {"Authorization": f"Bearer {key}"}, place
+        while not stop.wait(max(0.0, began_s + number * BATCH_EVENTS / per_s - time.perf_counter())):
+            second = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            body = fill(bodies[number % TEMPLATES], f"{run}{number:05x}", second)
+            status, answer = wire.ask(post_head("/v1/events", headers, len(body)), body)
+            if status != 200:
+                raise RuntimeError(answer)
+            number += POURING_CONNECTIONS
+            sent[place] += BATCH_EVENTS
+        wire.close()
+
+    senders = [threading.Thread(target=send, args=(place,)) for place in range(POURING_CONNECTIONS)]
     print("ready", flush=True)  # noqa: T201 - this is a program
     began_s = time.perf_counter()
-    while not stop.wait(max(0.0, began_s + number * BATCH_EVENTS / per_s - time.perf_counter())):
-        second = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        body = fill(bodies[number % TEMPLATES], f"{run}{number:05x}", second)
-        status, answer = wire.ask(post_head("/v1/events", headers, len(body)), body)
-        if status != 200:
-            raise RuntimeError(answer)
-        number += 1
-    print(json.dumps([number * BATCH_EVENTS, time.perf_counter() - began_s]), flush=True)  # noqa: T201
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    print(json.dumps([sum(sent), time.perf_counter() - began_s]), flush=True)  # noqa: T201
 
 
 def main() -> None:
