@@ -100,6 +100,19 @@ def test_a_process_that_cannot_live_is_not_tried_all_the_time(readers: Readers) 
     assert 0 == readers.alive
 
 
+def test_whatever_goes_wrong_nobody_waits_for_ever(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be said to a reader is read by the server, and the next batch by a new reader."""
+    monkeypatch.setattr(crew, "RESTART_AFTER_S", 0.0)
+
+    def refuse(*_: object) -> None:
+        raise TypeError("cannot be written")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(crew, "send", refuse)
+        assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is None
+    assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is not None
+
+
 def test_signals_to_the_whole_group_end_no_reader_early(readers: Readers) -> None:
     """A terminal and a service manager signal every process; readers end when their server has done its work."""
     assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is not None

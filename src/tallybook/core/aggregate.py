@@ -43,6 +43,15 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 SeriesKey = tuple[AccountId, int, Dimensions]
 
 
+def add_values(row: list[int], place: int, values: Iterable[int | None]) -> None:
+    """Add one event's *values* to a row from *place* on: how many carried each field, and their sum."""
+    for value in values:
+        if value is not None:
+            row[place] += 1
+            row[place + 1] += value
+        place += 2
+
+
 @dataclass(slots=True)
 class Tally:
     """Aggregates of any number of readings, by series and minute.
@@ -66,12 +75,7 @@ class Tally:
             self.rows[key, minute] = row
         else:
             row[0] += 1
-            place = 1
-            for value in reading.values:
-                if value is not None:
-                    row[place] += 1
-                    row[place + 1] += value
-                place += 2
+            add_values(row, 1, reading.values)
         for meter_no, mark in reading.marks:
             known = self.marks.get((key, minute, meter_no))
             if known is None or mark > known:

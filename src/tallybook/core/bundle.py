@@ -10,7 +10,7 @@ from operator import add
 
 import msgspec
 
-from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, Reading, SeriesKey, Tally
+from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, Reading, SeriesKey, Tally, add_values
 from tallybook.core.event import Event, decode_json
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US, parse_event_time
@@ -248,12 +248,7 @@ class _Folding:
                 row += (0, 0) if value is None else (1, value)
             return
         row[2] += 1
-        at = 3
-        for value in reading.values:
-            if value is not None:
-                row[at] += 1
-                row[at + 1] += value
-            at += 2
+        add_values(row, 3, reading.values)
 
     def _mark(self, place: int, minute: int, reading: Reading) -> None:
         for meter_no, mark in reading.marks:

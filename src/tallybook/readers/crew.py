@@ -135,8 +135,8 @@ class _Reader:
             account_id, now_us, backfill = admission.caller.account_id, admission.now_us, admission.backfill
             send(self._connection, Work(job.batch.body, job.batch.lines, account_id, now_us, backfill))
             answer = receive(self._connection, _decoder)
-        except (OSError, msgspec.MsgspecError) as error:
-            _log.warning("a reader process failed and is replaced: %s", error)
+        except Exception as error:  # edge: somebody waits for the answer, whatever went wrong
+            _log.warning("a reader process failed and is replaced: %r", error)
             self._end()
             return None
         if answer is None:
