@@ -123,7 +123,7 @@ class Usual:
         return events, written.split(b"\n")
 
     def _decode(self, batch: Batch) -> list[object]:
-        if _NUL in batch.body:
+        if b"\\" in batch.body and _NUL in batch.body:
             return decode_events(batch.body, lines=batch.lines, events_max=None)
         try:
             return cast("list[object]", self._together(batch))
