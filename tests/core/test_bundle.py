@@ -1,6 +1,7 @@
 """A bundle is what its events add up to, with any of them left out."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from tallybook.core.aggregate import Placed, Tally
 from tallybook.core.bundle import Bundle, fold
-from tallybook.core.event import Admission
+from tallybook.core.errors import FieldInvalid
+from tallybook.core.event import Admission, decode_events, read_event
 from tallybook.core.instant import HOUR_US
-from tallybook.core.intake import each_of_batch, read_batch
-from tallybook.core.pending import Pending
+from tallybook.core.intake import read_batch
+from tallybook.core.pending import Pending, read_pending
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
 from tests.support.batches import OPERATOR, SCHEMES, events
@@ -26,7 +28,11 @@ schemes = st.sampled_from(SCHEMES)
 def pending_of(bodies: list[tuple[EventBody, str]], of: Scheme) -> list[Pending]:
     """Those of the events that can count, one by one."""
     body = json_of([{"id": f"e{n}", "subject": subject, **event} for n, (event, subject) in enumerate(bodies)])
-    return each_of_batch(Batch(body), ADMISSION, of)[0]
+    pending = []
+    for index, event in enumerate(decode_events(body)):
+        with suppress(FieldInvalid):
+            pending.append(read_pending(read_event(index, event, ADMISSION), of))
+    return pending
 
 
 def tally_of(pending: Iterable[Pending]) -> Tally:

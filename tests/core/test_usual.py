@@ -9,34 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallybook.core.errors import JsonMalformed, TallybookError, TooLarge
-from tallybook.core.event import EVENTS_MAX, Admission, EventError, decode_events
-from tallybook.core.intake import each_of_batch, each_of_request, read_batch
+from tallybook.core.event import EVENTS_MAX, Admission, decode_events, decode_json
+from tallybook.core.form import Sent
+from tallybook.core.intake import Prepared, read_batch, read_request
 from tallybook.core.key import Caller
-from tallybook.core.pending import Pending
 from tallybook.core.scheme import Scheme
-from tallybook.core.usual import Batch, Sent
+from tallybook.core.usual import Batch
 from tests.support.batches import ACME, EXTRA, OPERATOR, SCHEMES, events, message, odd, spoiled
 from tests.support.events import NOW_US, EventBody, json_of
 
 
-def told(prepared: tuple[list[Pending], list[EventError]]) -> list[object]:
-    """All that was read, but for how data and line are spelled."""
+def told(prepared: Prepared) -> list[object]:
+    """All that was read, but for how the lines are spelled."""
     return [
-        (
-            p.event.index,
-            (p.event.account_id, p.event.event_id, p.event.type, p.event.time_us),
-            p.event.data,
-            p.event.body,
-            (p.event.key_hi, p.event.key_lo, p.event.digest),
-            p.readings,
-            list(p.labels),
-            p.word,
-        )
-        for p in prepared[0]
-    ] + [prepared[1]]
+        {**msgspec.structs.asdict(bundle), "lane": lane, "lines": [decode_json(line) for line in bundle.split()]}
+        for lane, bundle in prepared.bundles.items()
+    ] + [prepared.errors]
 
 
-def outcome(read: Callable[[], tuple[list[Pending], list[EventError]]]) -> object:
+def outcome(read: Callable[[], Prepared]) -> object:
     """What was read, or how it was refused."""
     try:
         return told(read())
@@ -44,11 +35,13 @@ def outcome(read: Callable[[], tuple[list[Pending], list[EventError]]]) -> objec
         return refusal.code, refusal.message
 
 
-def both_ways(body: bytes, admission: Admission, of: Scheme, *, lines: bool = False) -> tuple[object, object]:
+def both_ways(batch: Batch, admission: Admission, of: Scheme, *, lanes: int = 1) -> tuple[object, object]:
     """Read a body at once, and the longer way."""
-    quick = outcome(lambda: each_of_batch(Batch(body, lines), admission, of))
-    plain = outcome(lambda: each_of_request(decode_events(body, lines=lines), admission, of, lone=False))
-    return quick, plain
+
+    def plainly() -> Prepared:
+        return read_request(decode_events(batch.body, lines=batch.lines), admission, of, lone=False, lanes=lanes)
+
+    return outcome(lambda: read_batch(batch, admission, of, lanes=lanes)), outcome(plainly)
 
 
 def usual_share(body: bytes, of: Scheme) -> float:
@@ -59,18 +52,30 @@ def usual_share(body: bytes, of: Scheme) -> float:
 
 @given(
     sent=st.lists(st.tuples(events, st.none() | st.sampled_from(EXTRA), odd), max_size=6),
+    subjects=st.lists(st.sampled_from(("acme", "globex")), min_size=6, max_size=6),
+    lanes=st.integers(1, 3),
     caller=st.sampled_from((OPERATOR, ACME)),
     of=st.sampled_from(SCHEMES),
     lines=st.booleans(),
     backfill=st.booleans(),
 )
 def test_both_ways_read_the_same(
-    sent: list[tuple[EventBody, str | None, Any]], caller: Caller, of: Scheme, lines: bool, backfill: bool
+    *,
+    sent: list[tuple[EventBody, str | None, Any]],
+    subjects: list[str],
+    lanes: int,
+    caller: Caller,
+    of: Scheme,
+    lines: bool,
+    backfill: bool,
 ) -> None:
-    """Whatever is sent: events, identities, digests, readings, names, refusals and the bytes that are kept."""
-    bodies = [spoiled({"id": f"e{n}", "subject": "acme", **e}, place, v) for n, (e, place, v) in enumerate(sent)]
-    body = b"\n".join(map(json_of, bodies)) if lines else json_of(bodies)
-    quick, plain = both_ways(body, Admission(caller, NOW_US, backfill), of, lines=lines)
+    """Whatever is sent: identities, digests, sums, marks, names, calls, refusals and the bytes that are kept."""
+    bodies = [
+        spoiled({"id": f"e{n}", "subject": subject, **event}, place, value)
+        for n, ((event, place, value), subject) in enumerate(zip(sent, subjects, strict=False))
+    ]
+    batch = Batch(b"\n".join(map(json_of, bodies)) if lines else json_of(bodies), lines)
+    quick, plain = both_ways(batch, Admission(caller, NOW_US, backfill), of, lanes=lanes)
     assert plain == quick
 
 
@@ -134,7 +139,7 @@ def test_every_turn_of_the_quick_way_ends_where_the_plain_way_does(old: str, new
     changed = text.replace(old, new)
     assert text != changed
     for body in (f"[{changed}]", f"[{text},{changed},{text}]"):
-        quick, plain = both_ways(body.encode(), Admission(caller, NOW_US), SCHEMES[0])
+        quick, plain = both_ways(Batch(body.encode()), Admission(caller, NOW_US), SCHEMES[0])
         assert plain == quick
 
 

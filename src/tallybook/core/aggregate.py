@@ -39,17 +39,21 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     marks: tuple[tuple[int, str], ...] = ()
     uniques: tuple[tuple[int, int, int], ...] = ()
 
+    def adds(self) -> list[int]:
+        """Return what it adds to a row: an event, then, per field, how many carry it and their sum."""
+        adds = [1]
+        for value in self.values:
+            adds += (0, 0) if value is None else (1, value)
+        return adds
+
 
 SeriesKey = tuple[AccountId, int, Dimensions]
 
 
-def add_values(row: list[int], place: int, values: Iterable[int | None]) -> None:
-    """Add one event's *values* to a row from *place* on: how many carried each field, and their sum."""
-    for value in values:
-        if value is not None:
-            row[place] += 1
-            row[place + 1] += value
-        place += 2
+def add_to_row(row: list[int], other: Sequence[int], start: int = 0) -> None:
+    """Add the numbers of another row from *start* on."""
+    for place in range(start, len(row)):
+        row[place] += other[place]
 
 
 @dataclass(slots=True)
@@ -67,15 +71,10 @@ class Tally:
         """Count one event."""
         key = (account_id, reading.type_no, reading.dimensions)
         minute = time_us // MINUTE_US
-        row = self.rows.get((key, minute))
-        if row is None:
-            row = [1]
-            for value in reading.values:
-                row += (0, 0) if value is None else (1, value)
-            self.rows[key, minute] = row
-        else:
-            row[0] += 1
-            add_values(row, 1, reading.values)
+        adds = reading.adds()
+        row = self.rows.setdefault((key, minute), adds)
+        if row is not adds:
+            add_to_row(row, adds)
         for meter_no, mark in reading.marks:
             known = self.marks.get((key, minute, meter_no))
             if known is None or mark > known:
@@ -85,11 +84,11 @@ class Tally:
 
     def take(self, account_id: AccountId, time_us: int, reading: Reading) -> None:
         """Take one event back that was counted before; what it made extreme or last stays."""
-        counts = [part for value in reading.values for part in ((0, 0) if value is None else (-1, -value))]
         key = ((account_id, reading.type_no, reading.dimensions), time_us // MINUTE_US)
-        row = self.rows.setdefault(key, [0] * (1 + len(counts)))
-        for place, change in enumerate((-1, *counts)):
-            row[place] += change
+        takes = [-number for number in reading.adds()]
+        row = self.rows.setdefault(key, takes)
+        if row is not takes:
+            add_to_row(row, takes)
 
     def series(self) -> set[SeriesKey]:
         """Return every series that has a row."""

@@ -4,50 +4,21 @@ A commit needs of each event that counts only its identity and its bytes; all el
 adds is made up where it is read, on any thread or in another process, and the lane's thread has little left to do.
 """
 
-import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import add
 
 import msgspec
 
-from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, Reading, SeriesKey, Tally, add_values
+from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, SeriesKey, Tally
 from tallybook.core.event import Event, decode_json
+from tallybook.core.folding import KEY, PLACE, Folding, Label, Word
 from tallybook.core.ids import AccountId
-from tallybook.core.instant import HOUR_US, MINUTE_US, parse_event_time
-from tallybook.core.lease import CALL
+from tallybook.core.instant import parse_event_time
 from tallybook.core.pending import Pending, read_kept
-from tallybook.core.resource import ResourceWord
 from tallybook.core.scheme import Scheme
-
-_KEY = struct.Struct("<Iqqq")
-_HOUR_MINUTES = HOUR_US // MINUTE_US
 
 Key = tuple[int, int, int, int]
 """Place of the account in *accounts*, the two halves of the identity, the digest of the payload."""
-
-
-class Label(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A display name that an event gives: account by its place, dimension, value, name; when, and which event it was.
-
-    The greatest by *seen_us* and *name* is the one that stays.
-    """
-
-    account: int
-    dimension: str
-    value: str
-    seen_us: int
-    name: str
-    seq: int
-
-
-class Word(msgspec.Struct, array_like=True, frozen=True):
-    """What a resource event says of a thing."""
-
-    seq: int
-    account: int
-    kind: str
-    resource_id: str
-    said: ResourceWord
 
 
 class Bundle(msgspec.Struct, array_like=True, gc=False):
@@ -86,7 +57,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     @property
     def keys(self) -> Iterator[Key]:
         """The key of each event, in their order."""
-        return _KEY.iter_unpack(self.packed_keys)
+        return KEY.iter_unpack(self.packed_keys)
 
     def split(self) -> list[bytes]:
         """Return the line of each event."""
@@ -106,7 +77,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
 
     def _pending(self, seqs: Iterable[int], scheme: Scheme, lines: Sequence[bytes]) -> list[Pending]:
         indexes, keys = self.indexes, self.packed_keys
-        return [_read_again(indexes[seq], lines[seq], _KEY.unpack_from(keys, seq * _KEY.size), scheme) for seq in seqs]
+        return [_read_again(indexes[seq], lines[seq], KEY.unpack_from(keys, seq * KEY.size), scheme) for seq in seqs]
 
     def without(self, refused: Collection[int], scheme: Scheme) -> "Bundle":
         """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
@@ -121,7 +92,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         return Bundle(
             accounts=self.accounts,
             indexes=[index for start, end in runs for index in self.indexes[start:end]],
-            packed_keys=b"".join([self.packed_keys[start * _KEY.size : end * _KEY.size] for start, end in runs]),
+            packed_keys=b"".join([self.packed_keys[start * KEY.size : end * KEY.size] for start, end in runs]),
             lines=b"\n".join([line for start, end in runs for line in lines[start:end]]),
             series=self.series,
             rows=self._rows_and(out),
@@ -195,81 +166,29 @@ def _read_again(index: int, line: bytes, key: Key, scheme: Scheme) -> Pending:
 # --- making them --------------------------------------------------------------------------------------------------
 
 
-def fold(pending: Sequence[Pending]) -> Bundle:
+def fold(pending: Iterable[Pending]) -> Bundle:
     """Return what *pending* add up to."""
-    folding = _Folding()
-    for seq, item in enumerate(pending):
-        folding.take(seq, item)
-    return folding.bundle(pending)
+    folding = Folding()
+    for item in pending:
+        folding.take(item)
+    return bundle_of(folding)
 
 
-class _Folding:
-    """A bundle in the making."""
-
-    def __init__(self) -> None:
-        self._accounts: dict[AccountId, int] = {}
-        self._keys: list[bytes] = []
-        self._series: dict[tuple[int, int, Dimensions], int] = {}
-        self._rows: dict[tuple[int, int], list[int]] = {}
-        self._marks: dict[tuple[int, int, int], str] = {}
-        self._uniques: set[tuple[int, int, int, int, int]] = set()
-        self._labels: list[Label] = []
-        self._words: list[Word] = []
-        self._calls: list[tuple[int, int, str]] = []
-        self._bare_hours: set[tuple[int, int]] = set()
-        self._delicate: list[int] = []
-
-    def take(self, seq: int, item: Pending) -> None:
-        """Add one event."""
-        event = item.event
-        account = self._accounts.setdefault(event.account_id, len(self._accounts))
-        self._keys.append(_KEY.pack(account, event.key_hi, event.key_lo, event.digest))
-        minute = event.time_us // MINUTE_US
-        for reading in item.readings:
-            place = self._series.setdefault((account, reading.type_no, reading.dimensions), len(self._series))
-            self._count(place, minute, reading)
-            if reading.marks or reading.uniques:
-                self._delicate.append(seq)
-                self._mark(place, minute, reading)
-        if not item.readings:
-            self._bare_hours.add((account, minute // _HOUR_MINUTES))
-        for dimension, value, name in item.labels:
-            self._labels.append(Label(account, dimension, value, event.time_us, name, seq))
-        if item.word is not None:
-            self._words.append(Word(seq, account, *item.word))
-        if event.type == CALL and isinstance(call_id := event.data.get("call_id"), str):
-            self._calls.append((seq, account, call_id))
-
-    def _count(self, place: int, minute: int, reading: Reading) -> None:
-        row = self._rows.get((place, minute))
-        if row is None:
-            row = self._rows[place, minute] = [place, minute, 1]
-            for value in reading.values:
-                row += (0, 0) if value is None else (1, value)
-            return
-        row[2] += 1
-        add_values(row, 3, reading.values)
-
-    def _mark(self, place: int, minute: int, reading: Reading) -> None:
-        for meter_no, mark in reading.marks:
-            if mark > self._marks.get((place, minute, meter_no), ""):
-                self._marks[place, minute, meter_no] = mark
-        self._uniques.update((place, minute, *unique) for unique in reading.uniques)
-
-    def bundle(self, pending: Sequence[Pending]) -> Bundle:
-        """Return the bundle of *pending*, all of which were taken."""
-        return Bundle(
-            accounts=list(self._accounts),
-            indexes=[item.event.index for item in pending],
-            packed_keys=b"".join(self._keys),
-            lines=b"\n".join([item.event.line for item in pending]),
-            series=list(self._series),
-            rows=list(self._rows.values()),
-            marks=[(*key, mark) for key, mark in self._marks.items()],
-            uniques=sorted(self._uniques),
-            labels=self._labels,
-            words=self._words,
-            calls=self._calls,
-            bare_hours=sorted(self._bare_hours),
-            delicate=self._delicate,
-        )
+def bundle_of(folding: Folding) -> Bundle:
+    """Return the bundle of the events that *folding* took."""
+    indexes, accounts, identities, lines = zip(*folding.kept, strict=True) if folding.kept else ((), (), (), ())
+    return Bundle(
+        accounts=list(folding.accounts),
+        indexes=list(indexes),
+        packed_keys=b"".join(map(add, map(PLACE.pack, accounts), identities)),
+        lines=b"\n".join(lines),
+        series=list(folding.first_rows),
+        rows=[*folding.first_rows.values(), *folding.other_rows.values()],
+        marks=[(*key, mark) for key, mark in folding.marks.items()],
+        uniques=sorted(folding.uniques),
+        labels=folding.labels,
+        words=folding.words,
+        calls=folding.calls,
+        bare_hours=sorted(folding.bare_hours),
+        delicate=folding.delicate,
+    )

@@ -6,18 +6,17 @@ one bad event never fails its batch.
 
 import json
 import re
-import struct
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException
 from enum import StrEnum
-from hashlib import blake2b
 from typing import TypeGuard
 
 import msgspec
 
 from tallybook.core.clock import US_PER_S
 from tallybook.core.errors import FieldInvalid, JsonMalformed, TooLarge
+from tallybook.core.identity import identity, integers_of
 from tallybook.core.ids import ID_BYTES_MAX, AccountId, check_text
 from tallybook.core.instant import DAY_US, instant_text, parse_event_time
 from tallybook.core.key import Caller
@@ -28,6 +27,8 @@ DEPTH_MAX = 32
 PAST_US = 35 * DAY_US
 FUTURE_US = 5 * 60 * US_PER_S
 DEFAULT_SOURCE = "default"
+CALL = "call"
+"""The event type that reports a call; its `call_id` joins it with the lease of that call."""
 ERRORS_SHOWN_MAX = 100
 _ATTRIBUTES = frozenset({"id", "source", "type", "subject", "time", "data", "specversion"})
 """Those of CloudEvents that are looked at one by one; all others are kept with the event."""
@@ -107,7 +108,6 @@ class Admission:
 _WIDE = Context(prec=500)
 _DIGITS_MAX = 400
 """Numbers with more digits before or after the point than this are kept as they stand; no amount has so many."""
-_three_integers = struct.Struct(">qqq").unpack
 
 
 def exact_number(text: str) -> Decimal | int:
@@ -257,16 +257,11 @@ def read_event(index: int, body: object, admission: Admission, *, any_time: bool
         _check_tree(extensions, "", 1)
     if b"\\u0000" in payload or payload.count(b"{") + payload.count(b"[") > DEPTH_MAX:
         _check_tree(data, "/data", 2)
-    key_hi, key_lo, digest = identify(f"{account_id}\0{source}\0{event_id}", payload)
+    key_hi, key_lo, digest = integers_of(identity(f"{account_id}\0{source}\0{event_id}", payload))
     if given_us is None or body.get("source") is None or body.get("subject") is None:
         body = {**body, "source": source, "subject": account_id, "time": body.get("time") or instant_text(time_us)}
     line = _encoder.encode(body)
     return Event(index, account_id, event_id, event_type, time_us, data, line, key_hi, key_lo, digest)
-
-
-def identify(name: str, payload: bytes) -> tuple[int, int, int]:
-    """Return the identity of the event called *name*, in two halves, and the digest of its payload."""
-    return _three_integers(blake2b(name.encode(), digest_size=16).digest() + blake2b(payload, digest_size=8).digest())
 
 
 def _bounded(value: object, pointer: str) -> bytes:

@@ -43,9 +43,9 @@ def parse_event_time(text: object, pointer: str) -> int:
     if not isinstance(text, str):
         raise FieldInvalid("must be an RFC 3339 string", pointer=pointer)
     if len(text) <= _USUAL_CHARS_MAX:
-        usual_us = _usual_us(text)
-        if usual_us is not None:
-            return usual_us
+        instant_us = usual_us(text)
+        if instant_us is not None:
+            return instant_us
     try:
         moment = _parse_slowly(text, naive_is_utc=False)
     except _NeedsOffset:
@@ -61,7 +61,7 @@ def parse_event_time(text: object, pointer: str) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def _usual_us(text: str) -> int | None:
+def usual_us(text: str) -> int | None:
     """Return the instant of the usual form, UTC with at most six digits after the second, or None.
 
     Events come second by second, so most seconds have been read before, and many instants.

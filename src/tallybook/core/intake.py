@@ -1,21 +1,20 @@
 """A request's events on their way in: read one by one, and what became of each as one receipt."""
 
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tallybook.core.bundle import Bundle, fold
-from tallybook.core.errors import FieldInvalid
+from tallybook.core.bundle import Bundle
 from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
-from tallybook.core.ids import ID_BYTES_MAX, AccountId
+from tallybook.core.ids import AccountId
 from tallybook.core.instant import instant_text
 from tallybook.core.key import Caller
 from tallybook.core.pending import Pending, read_pending
 from tallybook.core.ports import Exceptions, Verdict
+from tallybook.core.reading import RequestReader
 from tallybook.core.scheme import Scheme
-from tallybook.core.usual import Batch, Sent, plainly
+from tallybook.core.usual import Batch
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -66,11 +65,6 @@ class Prepared:
             yield from zip(events, exceptions.values(), strict=True)
 
 
-def lane_of(account_id: AccountId, lanes: int) -> int:
-    """Return the lane of group commit, of so many, in which everything of an account is written."""
-    return zlib.crc32(account_id.encode()) % lanes if lanes > 1 else 0
-
-
 def read_batch(batch: Batch, admission: Admission, scheme: Scheme, *, lanes: int = 1) -> Prepared:
     """Read the body of a request and add up, for each of *lanes*, what counts; what cannot count gets its error here.
 
@@ -78,8 +72,9 @@ def read_batch(batch: Batch, admission: Admission, scheme: Scheme, *, lanes: int
         JsonMalformed: If it is not JSON, or a key is said twice. Nothing of it counts then.
         TooLarge: For too many events.
     """
-    pending, errors = each_of_batch(batch, admission, scheme)
-    return Prepared(_by_lane(pending, lanes), errors, lone=False, scheme=scheme)
+    reading = RequestReader(admission, scheme, lanes)
+    reading.read_batch(batch)
+    return Prepared(reading.bundles(), reading.errors, lone=False, scheme=scheme)
 
 
 def read_request(
@@ -94,79 +89,10 @@ def read_request(
         lone: Whether the request was one object rather than an array, for the pointers of its errors.
         lanes: How many lanes there are.
     """
-    pending, errors = each_of_request(events, admission, scheme, lone=lone)
-    return Prepared(_by_lane(pending, lanes), errors, lone, scheme)
-
-
-def each_of_batch(batch: Batch, admission: Admission, scheme: Scheme) -> tuple[list[Pending], list[EventError]]:
-    """Return the events of a batch one by one, usual ones read the quicker way; it raises what `read_batch` does."""
-    pending: list[Pending] = []
-    errors: list[EventError] = []
-    events, lines = scheme.usual.decode(batch)
-    take, read = pending.append, scheme.usual.read
-    for index, sent in enumerate(events):
-        if isinstance(sent, Sent):
-            if (usual := read(index, sent, lines[index], admission)) is not None:
-                take(Pending(*usual))
-                continue
-            sent = plainly(lines[index])  # noqa: PLW2901 - the same event, decoded the longer way
-        _read_one(index, sent, admission, scheme, into=(pending, errors))
-    return pending, errors
-
-
-def each_of_request(
-    events: Sequence[object], admission: Admission, scheme: Scheme, *, lone: bool
-) -> tuple[list[Pending], list[EventError]]:
-    """Return decoded events one by one."""
-    pending: list[Pending] = []
-    errors: list[EventError] = []
+    reading = RequestReader(admission, scheme, lanes)
     for index, body in enumerate(events):
-        _read_one(index, body, admission, scheme, into=(pending, errors), lone=lone)
-    return pending, errors
-
-
-def _by_lane(pending: list[Pending], lanes: int) -> dict[int, Bundle]:
-    if lanes == 1:
-        return {0: fold(pending)} if pending else {}
-    parts: dict[int, list[Pending]] = {}
-    for item in pending:
-        parts.setdefault(lane_of(item.event.account_id, lanes), []).append(item)
-    return {lane: fold(mine) for lane, mine in parts.items()}
-
-
-def _read_one(
-    index: int,
-    body: object,
-    admission: Admission,
-    scheme: Scheme,
-    *,
-    into: tuple[list[Pending], list[EventError]],
-    lone: bool = False,
-) -> None:
-    pending, errors = into
-    try:
-        pending.append(read_pending(read_event(index, body, admission), scheme))
-    except FieldInvalid as error:
-        errors.append(_rejection(index, body, error, lone=lone))
-
-
-def _rejection(index: int, body: object, error: FieldInvalid, *, lone: bool) -> EventError:
-    reason = error.detail.get("reason")
-    event_id = body.get("id") if isinstance(body, dict) else None
-    return EventError(
-        index=index,
-        id=event_id[:256] if isinstance(event_id, str) else None,
-        outcome=Outcome.REJECTED,
-        code=reason if isinstance(reason, str) else error.code,
-        pointer=(error.pointer or "") if lone else f"/{index}{error.pointer or ''}",
-        detail=error.message,
-        about=(_said(body, "subject"), _said(body, "source"), _said(body, "type")),
-    )
-
-
-def _said(body: object, name: str) -> str:
-    value = body.get(name) if isinstance(body, dict) else None
-    return value[:ID_BYTES_MAX].replace("\x00", "") if isinstance(value, str) else ""
+        reading.read_one(index, body, lone=lone)
+    return Prepared(reading.bundles(), reading.errors, lone, scheme)
 
 
 def receipt(prepared: Prepared) -> Receipt:

@@ -11,8 +11,6 @@ from tallybook.core.instant import instant_text
 from tallybook.core.limit import Limit, LimitKind
 from tallybook.core.window import Span
 
-CALL = "call"
-"""The event type that reports a call; its `call_id` joins it with the lease of that call."""
 TTL_S_DEFAULT, TTL_S_MAX = 30, 3600
 TERMINATED = "lease.terminated"
 """The message to the platform when a deadline ended a lease."""

@@ -14,10 +14,11 @@ import msgspec
 from tallybook.core.clock import US_PER_S, Clock
 from tallybook.core.desk import Desk
 from tallybook.core.errors import Conflict, FieldInvalid, NotFound
+from tallybook.core.event import CALL
 from tallybook.core.hold import Decision, Standing, refusal_of
 from tallybook.core.ids import AccountId, new_id
 from tallybook.core.intake import OwnEvent, read_own
-from tallybook.core.lease import CALL, LEASES_LIVE_MAX, TERMINATED, Ending, Lease, deadline_us, hang_up, new_token
+from tallybook.core.lease import LEASES_LIVE_MAX, TERMINATED, Ending, Lease, deadline_us, hang_up, new_token
 from tallybook.core.limit import Limit, LimitKind, LimitState
 from tallybook.core.number import NANOS
 from tallybook.core.pending import Pending

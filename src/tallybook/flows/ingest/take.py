@@ -17,8 +17,9 @@ from tallybook.core.desk import Desk, LaneWriter
 from tallybook.core.errors import Forbidden, TooLarge
 from tallybook.core.event import Admission
 from tallybook.core.ids import AccountId
-from tallybook.core.intake import Prepared, Receipt, Waiting, lane_of, read_batch, read_request, receipt
+from tallybook.core.intake import Prepared, Receipt, Waiting, read_batch, read_request, receipt
 from tallybook.core.key import ADMIN, Caller
+from tallybook.core.reading import lane_of
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
 from tallybook.flows.ingest.lane import CommitSeen, Errand, Lane, SchemeSource, Ticket
