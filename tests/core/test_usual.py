@@ -15,7 +15,7 @@ from tallybook.core.intake import Prepared, read_batch, read_request
 from tallybook.core.key import Caller
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
-from tests.support.batches import ACME, EXTRA, OPERATOR, SCHEMES, events, message, odd, spoiled
+from tests.support.batches import ACME, EXTRA, OPERATOR, SCHEMES, events, message, odd, other, spoiled
 from tests.support.events import NOW_US, EventBody, json_of
 
 
@@ -87,6 +87,39 @@ CALL = {
     "time": "2026-11-20T11:00:00Z",
     "data": {"channel": "voice", "direction": "inbound", "duration_s": "42.5", "agent_id": "a", "agent_name": "A:1"},
 }
+
+
+CROWD = (
+    CALL,
+    CALL | {"data": CALL["data"] | {"call_id": "k", "duration_s": 7}},
+    CALL | {"source": None, "time": None},
+    other("credit.spend", {"amount": "0.1", "agent_id": "a"}),
+    other("api.request", {"api_id": "x", "endpoint": "/", "status": 404, "latency_ms": 3}),
+    other("api.request", {"api_id": "x", "endpoint": "/", "status": 200, "cost_usd": "0.000000001"}),
+    other("llm.completion", {"model": "m", "input_tokens": 5, "output_tokens": 1}),
+    other("storage.snapshot", {"megabytes": 5}),
+    message({"agent_id": "a"}),
+)
+MINUTES = ("2026-11-20T11:00:00Z", "2026-11-20T11:00:59.999999Z", "2026-11-20T11:01:00Z", "2026-11-20T12:00:00+01:00")
+
+
+@given(
+    sent=st.lists(
+        st.tuples(st.sampled_from(CROWD), st.sampled_from(MINUTES), st.sampled_from(("acme", "globex"))), max_size=20
+    ),
+    lanes=st.integers(1, 3),
+    of=st.sampled_from(SCHEMES),
+)
+def test_a_crowd_of_usual_events_adds_up(sent: list[tuple[EventBody, str, str]], lanes: int, of: Scheme) -> None:
+    """Those of the same series and minute share a row, and other minutes of a series have their own, both ways."""
+    bodies = [
+        {name: value for name, value in (event | given).items() if value is not None}
+        for n, (event, time, subject) in enumerate(sent)
+        for given in ({"id": f"e{n}", "subject": subject} | ({"time": time} if event["time"] else {}),)
+    ]
+    quick, plain = both_ways(Batch(json_of(bodies)), Admission(OPERATOR, NOW_US), of, lanes=lanes)
+    assert plain == quick
+    assert not bodies or usual_share(json_of(bodies), of) == 1.0
 
 
 def text_of(event: EventBody) -> str:

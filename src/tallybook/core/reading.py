@@ -4,6 +4,7 @@ Both ways end in the same; only the longer one, over `event` and `pending`, says
 """
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -36,11 +37,12 @@ class RequestReader:
         self.errors: list[EventError] = []
         self._admission = admission
         self._scheme = scheme
-        self._foldings = [Folding() for _ in range(lanes)]
+        self._lanes = lanes
+        self._foldings: defaultdict[int, Folding] = defaultdict(Folding)
 
     def bundles(self) -> dict[int, Bundle]:
         """Return what was read, by lane."""
-        return {lane: bundle_of(folding) for lane, folding in enumerate(self._foldings) if folding.kept}
+        return {lane: bundle_of(folding) for lane, folding in sorted(self._foldings.items()) if folding.kept}
 
     def read_batch(self, batch: Batch) -> None:
         """Read the body of a request; it raises what `Usual.decode` does."""
@@ -56,13 +58,13 @@ class RequestReader:
         except FieldInvalid as error:
             self.errors.append(_rejection(index, body, error, lone=lone))
         else:
-            self._foldings[lane_of(item.event.account_id, len(self._foldings))].take(item)
+            self._foldings[lane_of(item.event.account_id, self._lanes)].take(item)
 
     def _fold(self, events: Sequence[Any], lines: Sequence[bytes]) -> Iterator[int]:
         """Read the events that are usual, and return the place of each other at its turn."""
         admission, forms, foldings = self._admission, self._scheme.usual.forms, self._foldings
         own, (earliest_us, latest_us) = admission.caller.account_id, _window(admission)
-        folding, *others = foldings
+        folding, lanes = foldings[0], self._lanes
         for index, (sent, line) in enumerate(zip(events, lines, strict=False)):
             form = forms.get(type(sent))
             if form is None:
@@ -84,8 +86,8 @@ class RequestReader:
                 continue
             payload = encoder.encode((form.name, time_us if is_timed else None, data))
             known_by = identity(f"{account_id}\0{source}\0{event_id}", payload)
-            if others:
-                folding = foldings[lane_of(account_id, len(foldings))]
+            if lanes > 1:
+                folding = foldings[lane_of(account_id, lanes)]
             if part is None:
                 event = Event(index, account_id, event_id, form.name, time_us, data, line, *integers_of(known_by))
                 if not _take_whole(form, event, folding):
