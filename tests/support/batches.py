@@ -15,9 +15,26 @@ ACME = Caller("key_a", AccountId("acme"), frozenset())
 BUILTIN = files("tallybook").joinpath("data", "catalogue.toml").read_text(encoding="utf-8")
 
 
+RARE = """
+[events.rare.fields]
+name = { kind = "quantity", label = "size" }
+size = { kind = "quantity", label = "name" }
+done = { kind = "boolean" }
+parts = { kind = "integer" }
+place = { kind = "text" }
+[meters.rare_parts]
+event = "rare"
+aggregation = "sum"
+field = "parts"
+dimensions = ["place"]
+where = { size = { gte = 2 }, parts = { lt = 7 }, place = ["x", "y"], done = "true" }
+"""
+"""A type that only sums, with everything that is rare in such types."""
+
+
 def scheme(generations: int = 1) -> Scheme:
     """The built-in catalogue and the tests' own, each type in so many generations."""
-    catalogue = load_catalogue(BUILTIN, CATALOGUE, own_name="own.toml")
+    catalogue = load_catalogue(BUILTIN, CATALOGUE + RARE, own_name="own.toml")
     shapes = list(shapes_needed(catalogue).values())
     states = (State.SERVING, State.FILLING)
     live = [
@@ -55,9 +72,11 @@ KINDS = ("call", "api.request", "llm.completion", "credit.spend", "resource.crea
 FIELDS: tuple[str, ...] = ("channel", "direction", "duration_s", "call_id", "agent_id", "agent_name", "api_id")
 FIELDS += ("status", "latency_ms", "input_tokens", "output_tokens", "amount", "megabytes", "kind", "resource_id")
 FIELDS += ("name", "cost_usd", "other")
+RARE_FIELDS = ("name", "size", "done", "parts", "place")
 LIKELY = st.sampled_from(("voice", "inbound", "agent", "a-1", 7, 404, "42.5", 3))
 events = st.one_of(
     jobs(),
     st.dictionaries(st.sampled_from(("agent_id", "agent_name", "direction", "x")), odd, max_size=2).map(message),
     st.builds(other, st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), LIKELY | odd, max_size=6)),
+    st.builds(other, st.just("rare"), st.dictionaries(st.sampled_from(RARE_FIELDS), LIKELY | odd, max_size=5)),
 )
