@@ -72,11 +72,15 @@ KINDS = ("call", "api.request", "llm.completion", "credit.spend", "resource.crea
 FIELDS: tuple[str, ...] = ("channel", "direction", "duration_s", "call_id", "agent_id", "agent_name", "api_id")
 FIELDS += ("status", "latency_ms", "input_tokens", "output_tokens", "amount", "megabytes", "kind", "resource_id")
 FIELDS += ("name", "cost_usd", "other")
+THINGS = ("agent", "seat")
 RARE_FIELDS = ("name", "size", "done", "parts", "place")
 LIKELY = st.sampled_from(("voice", "inbound", "agent", "a-1", 7, 404, "42.5", 3))
 events = st.one_of(
     jobs(),
     st.dictionaries(st.sampled_from(("agent_id", "agent_name", "direction", "x")), odd, max_size=2).map(message),
     st.builds(other, st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), LIKELY | odd, max_size=6)),
+    st.sampled_from(THINGS).map(
+        lambda kind: other("resource.created", {"kind": kind, "resource_id": "r", "name": "R"})
+    ),
     st.builds(other, st.just("rare"), st.dictionaries(st.sampled_from(RARE_FIELDS), LIKELY | odd, max_size=5)),
 )
