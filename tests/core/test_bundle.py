@@ -60,11 +60,12 @@ def named(bundle: Bundle) -> tuple[object, ...]:
     """What a bundle adds, by name."""
     accounts, series, placed = Numbers(), Numbers(), Placed()
     bundle.add_to(placed, accounts, series)
-    for where in placed.rows:
+    for where, _ in placed.rows:
         assert (accounts(where[0]), where[1]) == series(where[3])[:2]
-    assert {where[3] for where in placed.rows} == {series[key] for key in bundle.counted()}
+    assert {where[3] for where, _ in placed.rows} == {series[key] for key in bundle.counted()}
+    assert len(placed.rows) == len({where for where, _ in placed.rows})
     return (
-        {(series(where[3]), where[2]): row for where, row in placed.rows.items()},
+        {(series(where[3]), where[2]): list(row) for where, row in placed.rows},
         {(series(where[3]), where[2], place): mark for (where, place), mark in placed.marks.items()},
         {(series(where[3]), where[2], *rest) for where, *rest in placed.uniques},
     )

@@ -7,9 +7,12 @@ from random import Random
 import pytest
 from sqlalchemy import text
 
-from tallybook.ledger.identities import HeldIdentities, Identity
+from tallybook.ledger.identities import batch_of
+from tallybook.ledger.key_log import HeldIdentities, Identity
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger, sqlite_url
+from tallybook.ledger.sieve import PARTS, Sieve
+from tests.support.older import list_keys_as_json
 
 HELD_MAX, MOVED_MIN = 40, 7
 
@@ -104,3 +107,54 @@ def test_lanes_share_what_is_held(ledger: Ledger) -> None:
     fresh = [Taking(ledger, lane=lane, batch_no=100) for lane in range(2)]
     for lane, taking in enumerate(fresh):
         assert dict.fromkeys(range(100), lane) == taking.claim([(lane + 1, key, 9) for key in range(100)])
+
+
+def test_an_event_is_found_by_its_identity_wherever_that_lies(ledger: Ledger) -> None:
+    """Held, moving or stored, its batch is known; of others nothing is."""
+    taking = Taking(ledger)
+    for batch in range(12):
+        taking.claim([(1, batch * 10 + place, 0) for place in range(10)])
+    assert 0 < taking.count("event_keys") < 120
+    with ledger.reading() as connection:
+        found = [batch_of(connection, 1, (key, -key)) for key in range(120)]
+        assert [1 + key // 10 for key in range(120)] == found
+        assert [None, None] == [batch_of(connection, *of) for of in ((1, (120, -120)), (2, (5, -5)))]
+
+
+def test_identities_as_an_earlier_release_listed_them_stay_taken(ledger: Ledger) -> None:
+    """Some had moved, some were listed as JSON."""
+    taking = Taking(ledger)
+    for batch in range(8):
+        taking.claim([(1, batch * 10 + place, place) for place in range(10)])
+    list_keys_as_json(ledger)
+    assert migrate(ledger)
+    again = Taking(ledger, batch_no=100)
+    assert 80 == again.count("event_keys")
+    assert {key: key % 10 for key in range(80)} == again.claim([(1, key, 99) for key in range(90)])
+    assert {0: 99} == again.claim([(1, 89, 7)])
+
+
+# --- the sieve --------------------------------------------------------------------------------------------------------
+
+
+def test_the_sieve_lets_every_identity_through_that_it_had_and_hardly_any_other() -> None:
+    """Of any sign and size; one in several hundred others shares a bit."""
+    dice, sieve = Random(7), Sieve(0)
+    had = [dice.getrandbits(64) - 2**63 for _ in range(100_000)]
+    assert [] == sieve.perhaps(had)
+    sieve.add(had)
+    assert list(range(len(had))) == sieve.perhaps(had)
+    assert len(sieve.perhaps([dice.getrandbits(64) - 2**63 for _ in range(100_000)])) < 400
+
+
+@pytest.mark.parametrize("lost", [0, 1, PARTS])
+def test_a_sieve_of_which_parts_are_missing_is_made_anew(ledger: Ledger, lost: int) -> None:
+    """What has moved stays taken after a restart, whatever was kept of the sieve."""
+    taking = Taking(ledger)
+    for batch in range(20):
+        taking.claim([(1, batch * 10 + place, place) for place in range(10)])
+    assert taking.count("key_sieve") == PARTS
+    with ledger.writing() as connection:
+        connection.execute(text(f"DELETE FROM key_sieve WHERE part < {lost}"))
+    again = Taking(ledger, batch_no=100)
+    assert {key: key % 10 for key in range(200)} == again.claim([(1, key, 99) for key in range(210)])

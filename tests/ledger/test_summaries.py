@@ -17,6 +17,7 @@ from tallybook.ledger import recent
 from tallybook.ledger.migrate import migrate
 from tallybook.ledger.open import Ledger
 from tests.support.events import NOW_US, EventBody
+from tests.support.older import list_keys_as_json
 from tests.support.works import Works, job
 
 DAYS = last_days(NOW_US, 60)
@@ -132,6 +133,7 @@ def test_a_ledger_from_before_is_summarised_as_one_of_today(ledger_url: str, *, 
             ]
             answers = [answer.groups for answer in works.ask("acme", *asked)]
         ledger = Ledger(ledger_url)
+        list_keys_as_json(ledger)
         with ledger.writing() as connection:
             for sql in ("DROP TABLE summaries", "DELETE FROM rollups WHERE level > 3"):
                 connection.execute(text(sql))

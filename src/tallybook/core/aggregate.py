@@ -5,7 +5,7 @@ Everything here merges in any order and any grouping to the same result; that is
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -111,21 +111,20 @@ class NumberOfSeries(Protocol):
 class Placed:
     """Aggregates of any number of readings, by where the ledger keeps them; *rows*, *marks* and *uniques* as a `Tally`.
 
-    Numbers make cheaper keys than names: a commit adds thousands of rows up.
+    Several rows may be of one place: the ledger adds them up, which costs it less than it would cost to do so here.
     """
 
-    rows: dict[Where, list[int]] = field(default_factory=dict)
+    rows: list[tuple[Where, Sequence[int]]] = field(default_factory=list)
     marks: dict[tuple[Where, int], str] = field(default_factory=dict)
     uniques: set[tuple[Where, int, int, int]] = field(default_factory=set)
 
     def hours(self) -> set[tuple[int, int]]:
         """Return (account, hour) of every row."""
-        return {(where[0], where[2] // 60) for where in self.rows}
+        return {(where[0], where[2] // 60) for where, _ in self.rows}
 
     def add_row(self, where: Where, row: Sequence[int]) -> None:
-        """Add what other events of a series and minute added up to."""
-        mine = self.rows.get(where)
-        self.rows[where] = list(row if mine is None else map(add, mine, row))
+        """Add what events of a series and minute added up to."""
+        self.rows.append((where, row))
 
     def add_mark(self, where: Where, place: int, mark: str) -> None:
         """Take a mark, if it is the greatest so far."""

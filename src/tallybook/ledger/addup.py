@@ -5,7 +5,7 @@ four levels at once.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 
 from sqlalchemy import Connection, text
@@ -15,6 +15,7 @@ from tallybook.core.aggregate import Placed, Where
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.number import NANOS, to_limbs
 from tallybook.core.window import month_bucket
+from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.recent import Recent
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.tables import SLOT, SLOTS, SUMS
@@ -24,7 +25,7 @@ _Form = tuple[int, bool]
 _FORMS: tuple[_Form, ...] = ((0, True), *((slots, plain) for slots in range(1, SLOTS + 1) for plain in (True, False)))
 _LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 _BIGINT = "bigint"
-_PLACE = tuple((name, _BIGINT) for name in ("account_no", "type_no", "minute", "series_no"))
+_PLACE = ("account_no", "type_no", "minute", "series_no")
 _account_no = itemgetter(0)
 
 
@@ -56,7 +57,7 @@ class AddUp:
         added: Counter[int] = Counter()
         for form, of_form in _laid_out(placed.rows).items():
             of_form.sort()
-            connection.execute(self._add[form], {"rows": to_json(of_form)})
+            self._add[form].change(connection, of_form)
             added.update(map(_account_no, of_form))
         if placed.marks:
             marks = [(*where, _month(where), place, mark) for (where, place), mark in placed.marks.items()]
@@ -72,11 +73,11 @@ def _month(where: Where) -> int:
     return month_bucket(where[2] * MINUTE_US)
 
 
-def _laid_out(placed: Mapping[Where, list[int]]) -> dict[_Form, list[list[int]]]:
+def _laid_out(placed: Iterable[tuple[Where, Sequence[int]]]) -> dict[_Form, list[list[int]]]:
     """Return the rows by their form."""
     rows: dict[_Form, list[list[int]]] = {}
     plain: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
-    for where, row in placed.items():
+    for where, row in placed:
         if len(row) > _PLAIN_MAX or not _lay_plain(where, row, plain):
             _lay_out(where, row, rows)
     for slots, of_form in enumerate(plain):
@@ -88,7 +89,7 @@ def _laid_out(placed: Mapping[Where, list[int]]) -> dict[_Form, list[list[int]]]
 _PLAIN_MAX = 2 * SLOTS + 1
 
 
-def _lay_plain(where: tuple[int, ...], row: list[int], plain: list[list[list[int]]]) -> bool:
+def _lay_plain(where: tuple[int, ...], row: Sequence[int], plain: list[list[list[int]]]) -> bool:
     """Add a row of one part whose sums are all whole numbers below 10^9 to *plain*, by its slots; False for others."""
     flat = [*where, 0, row[0]]
     add = flat.append
@@ -104,7 +105,7 @@ def _lay_plain(where: tuple[int, ...], row: list[int], plain: list[list[list[int
     return True
 
 
-def _lay_out(where: tuple[int, ...], row: list[int], rows: dict[_Form, list[list[int]]]) -> None:
+def _lay_out(where: tuple[int, ...], row: Sequence[int], rows: dict[_Form, list[list[int]]]) -> None:
     """Add any row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there were."""
     fields = len(row) // 2
     for part in range(max(1, -(-fields // SLOTS))):
@@ -115,7 +116,7 @@ def _lay_out(where: tuple[int, ...], row: list[int], rows: dict[_Form, list[list
         rows.setdefault((end - first, end == first), []).append(flat)
 
 
-def _recent_sql(form: _Form, *, sqlite: bool) -> TextClause:
+def _recent_sql(form: _Form, *, sqlite: bool) -> Bulk:
     """Return the statement for rows of that form; other slots and limbs stay as they are, in new rows zero.
 
     SQLite adds rows of one key one after the other, and is quicker if it need not group them first; PostgreSQL refuses
@@ -124,16 +125,17 @@ def _recent_sql(form: _Form, *, sqlite: bool) -> TextClause:
     slots, is_plain = form
     parts = ("count", "unit") if is_plain else SLOT
     filled = ("events", *(f"{name}_{n}" for n in range(1, slots + 1) for name in parts))
-    key = ("account_no", "type_no", "minute", "series_no", "part")
-    source = unfold("rows", (*_PLACE, ("part", _BIGINT), *((name, _BIGINT) for name in filled)), sqlite=sqlite)
+    key = (*_PLACE, "part")
     picks = filled if sqlite else tuple(f"sum({name})" for name in filled)
     empty = tuple(name for name in SUMS if name not in filled)
     grouped = "" if sqlite else f" GROUP BY {', '.join(key)}"
     update = ", ".join(f"{name} = recent.{name} + excluded.{name}" for name in filled)
-    return text(
+    return Bulk(
         f"INSERT INTO recent ({', '.join((*key, *filled, *empty))})"
-        f" SELECT {', '.join((*key, *picks, *('0' for _ in empty)))} FROM ({source}) s WHERE true{grouped}"
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}"
+        f" SELECT {', '.join((*key, *picks, *('0' for _ in empty)))} FROM ({{rows}}) s WHERE true{grouped}"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}",
+        [(name, _BIGINT) for name in (*key, *filled)],
+        sqlite=sqlite,
     )
 
 
@@ -158,7 +160,7 @@ def _by_level(
             for level, bucket in _LEVELS
         )
     action = f"({', '.join(key)}) DO UPDATE SET {update}" if update else "DO NOTHING"
-    source = unfold("rows", (*_PLACE, ("month", _BIGINT), *columns), sqlite=sqlite)
+    source = unfold("rows", [*((name, _BIGINT) for name in (*_PLACE, "month")), *columns], sqlite=sqlite)
     return text(
         f"WITH s AS MATERIALIZED ({source}) INSERT INTO {table} ({', '.join((*key, *sums))})"
         f" SELECT * FROM ({selects}) l WHERE true ON CONFLICT {action}"

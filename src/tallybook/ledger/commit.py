@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import zstandard
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert
 
 from tallybook.core.aggregate import Placed, SeriesKey, Tally
 from tallybook.core.bundle import Bundle, fold
@@ -23,12 +23,12 @@ from tallybook.core.scheme import Scheme
 from tallybook.core.watch import Watcher
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
+from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.desk import LaneDesk, Touched
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities, Identity
 from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
@@ -208,7 +208,7 @@ class Committer:
         )
 
     def _next_batch(self, connection: Connection) -> int:
-        counter = connection.scalar(self._sql.next_batch, {"lane": self._lane})
+        counter = self._sql.next_batch.scalar(connection, {"lane": self._lane})
         return int(counter or 0) * LANES_MAX + self._lane
 
     def _claim(
@@ -241,7 +241,7 @@ class Committer:
                 latest[key] = max((label.seen_us, label.name), latest.get(key, (-1, "")))
         if latest:
             rows = sorted((numbers[who], *what, name, seen_us) for (who, *what), (seen_us, name) in latest.items())
-            connection.execute(self._sql.label, {"rows": to_json(rows)})
+            self._sql.label.change(connection, rows)
 
     def _keep_raw(
         self,
@@ -258,7 +258,7 @@ class Committer:
             {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
             | {"events": sum(map(len, accepted)), "body": body},
         )
-        connection.execute(self._sql.index, {"rows": to_json(sorted(hours)), "batch_no": batch_no})
+        self._sql.index.change(connection, [(*hour, batch_no) for hour in sorted(hours)])
 
 
 def _accounts_of(bundles: Sequence[Bundle]) -> set[AccountId]:
@@ -306,26 +306,23 @@ _BIGINT = "bigint"
 
 
 class _Statements:
-    """The SQL of a commit, the same on both stores but for how rows are unfolded."""
+    """The SQL of a commit, the same on both stores but for how rows are given."""
 
     def __init__(self, *, sqlite: bool) -> None:
-        def source(*columns: tuple[str, str]) -> str:
-            return unfold("rows", columns, sqlite=sqlite)
-
-        self.next_batch = text(
+        self.next_batch = Hot(
             "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane RETURNING last_batch_no"
         )
         lock = "" if sqlite else " FOR UPDATE"
         self.enter = Hot(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
-        names = source(
-            ("account_no", _BIGINT), *[(n, "text") for n in ("dimension", "value", "name")], ("seen_us", _BIGINT)
-        )
-        self.label = text(
-            f"INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({names}) s WHERE true"
+        self.label = Bulk(
+            "INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({rows}) s WHERE true"
             " ON CONFLICT (account_no, dimension, value) DO UPDATE SET name = excluded.name, seen_us = excluded.seen_us"
-            " WHERE excluded.seen_us >= labels.seen_us"
+            " WHERE excluded.seen_us >= labels.seen_us",
+            [("account_no", _BIGINT), *((n, "text") for n in ("dimension", "value", "name")), ("seen_us", _BIGINT)],
+            sqlite=sqlite,
         )
-        hours = source(("account_no", _BIGINT), ("hour", _BIGINT))
-        self.index = text(
-            f"INSERT INTO raw_index (account_no, hour, batch_no) SELECT account_no, hour, :batch_no FROM ({hours}) s"
+        self.index = Bulk(
+            "INSERT INTO raw_index (account_no, hour, batch_no) SELECT * FROM ({rows}) s WHERE true",
+            [(name, _BIGINT) for name in ("account_no", "hour", "batch_no")],
+            sqlite=sqlite,
         )

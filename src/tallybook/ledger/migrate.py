@@ -15,7 +15,7 @@ from tallybook.ledger.open import Ledger
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest revision in `migrations/versions`; a ledger that stands there needs no Alembic."""
 
 LOCK = 0x7A11_B00C

@@ -29,6 +29,8 @@ POOL_TIMEOUT_S = 30.0
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
 WAL_CHECKPOINT_PAGES = 8_192
+STATEMENTS_PREPARED = 256
+"""Of one SQLite connection: all that commits and admissions run (see `bulk`)."""
 
 
 def sqlite_url(data_dir: Path) -> str:
@@ -190,9 +192,9 @@ def _translated() -> Iterator[None]:
 
 
 def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, module=sqlite, pool_size=pool_size, max_overflow=0, pool_timeout=POOL_TIMEOUT_S
-    )
+    pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": POOL_TIMEOUT_S}
+    arguments = {"cached_statements": STATEMENTS_PREPARED}
+    engine = create_engine(url, hide_parameters=True, module=sqlite, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite.Connection, _entry: ConnectionPoolEntry) -> None:

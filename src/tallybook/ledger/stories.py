@@ -15,10 +15,11 @@ from tallybook.core.event import Outcome, decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, HOUR_US
 from tallybook.core.story import NOTES_KEPT_DAYS, EventNote, Found, FoundEvent, Stop, Wanted, identity_of
+from tallybook.ledger.identities import batch_of
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.session_tables import event_notes
-from tallybook.ledger.tables import accounts, event_keys, key_log, raw_batches, raw_index
+from tallybook.ledger.tables import accounts, raw_batches, raw_index
 from tallybook.ledger.usage import RAW_BATCH_BYTES_MAX
 
 FOUND_MAX = 50
@@ -59,7 +60,7 @@ class LedgerStories:
     def find(self, account_no: int, account_id: AccountId, source: str, identity: tuple[int, int]) -> FoundEvent | None:
         """Return the accepted event of an identity, None where there is none."""
         with self._ledger.reading() as connection:
-            number = _batch_of(connection, account_no, identity)
+            number = batch_of(connection, account_no, identity)
             if number is None:
                 return None
             row, plain = _batch(connection, number)
@@ -121,20 +122,6 @@ class LedgerStories:
         old = select(event_notes.c.note_no).where(event_notes.c.seen_us < before_us).limit(ROWS_MAX)
         with self._ledger.writing(NOTHING) as connection:
             return connection.execute(delete(event_notes).where(event_notes.c.note_no.in_(old))).rowcount
-
-
-def _batch_of(connection: Connection, account_no: int, identity: tuple[int, int]) -> int | None:
-    """Return the batch of an identity: where identities lie, or else in the list of those that did not move there yet.
-
-    That list is bounded (see `identities`), and its text is searched as it stands.
-    """
-    key = (event_keys.c.key_hi == identity[0]) & (event_keys.c.key_lo == identity[1])
-    number = connection.scalar(select(event_keys.c.batch_no).where(event_keys.c.account_no == account_no, key))
-    if number is not None:
-        return int(number)
-    listed = key_log.c["keys"].contains(f"[{account_no},{identity[0]},{identity[1]},", autoescape=True)
-    found: int | None = connection.scalar(select(key_log.c.batch_no).where(listed).limit(1))
-    return found
 
 
 def _batches(connection: Connection, account_no: int, wanted: Wanted) -> list[int]:

@@ -140,10 +140,19 @@ key_log = Table(
     metadata,
     number("lane", primary_key=True),
     number("batch_no", primary_key=True),
-    words("keys"),
+    Column("keys", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""On SQLite: the identities that commits took and that have not all moved to `event_keys` yet (JSON)."""
+"""On SQLite: the identities that commits took and that have not all moved to `event_keys` yet (see `key_log`)."""
+
+key_sieve = Table(
+    "key_sieve",
+    metadata,
+    number("lane", primary_key=True),
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("bits", LargeBinary, nullable=False),
+)
+"""On SQLite: a bit for each identity in `event_keys` (see `sieve`)."""
 
 raw_batches = Table(
     "raw_batches",

@@ -168,7 +168,7 @@ class Watching:
         """Return by how much, in nanos, the commit lowers what is left of each subject at most."""
         entries, ids = self._entries, self._ids
         spent: dict[Due, int] = {}
-        for (account_no, type_no, minute, _), row in placed.rows.items():
+        for (account_no, type_no, minute, _), row in placed.rows:
             entry = entries[ids[account_no]]
             if entry is None:
                 continue
