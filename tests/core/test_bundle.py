@@ -47,25 +47,35 @@ def tally_of(pending: Iterable[Pending]) -> Tally:
 class Numbers(dict[Any, int]):
     """Numbers whatever it is asked for."""
 
-    def __missing__(self, key: Any) -> int:
-        self[key] = len(self)
-        return self[key]
+    def get(self, key: Any, _default: object = None) -> int:  # type: ignore[override]
+        """Return a number of its own for each key, from 1 on."""
+        return self.setdefault(key, len(self) + 1)
 
     def __call__(self, number: int) -> Any:
         """Return what has that number."""
-        return list(self)[number]
+        return list(self)[number - 1]
+
+
+def placed_by(bundle: Bundle) -> tuple[Placed, Numbers, Numbers]:
+    """What a bundle adds by number, and the numbers of accounts and of series."""
+    accounts, series, placed = Numbers(), Numbers(), Placed()
+    assert bundle.unnumbered([(1, 1, None) for _ in bundle.series]) == {
+        bundle.series_keys()[place] for place, *_ in bundle.rows
+    }
+    heads = bundle.heads(accounts, series)
+    assert not bundle.unnumbered(heads)
+    bundle.add_to(placed, heads)
+    return placed, accounts, series
 
 
 def named(bundle: Bundle) -> tuple[object, ...]:
     """What a bundle adds, by name."""
-    accounts, series, placed = Numbers(), Numbers(), Placed()
-    bundle.add_to(placed, accounts, series)
-    for where, _ in placed.rows:
-        assert (accounts(where[0]), where[1]) == series(where[3])[:2]
-    assert {where[3] for where, _ in placed.rows} == {series[key] for key in bundle.counted()}
-    assert len(placed.rows) == len({where for where, _ in placed.rows})
+    placed, accounts, series = placed_by(bundle)
+    for (account_no, type_no, series_no), _ in placed.rows:
+        assert (accounts(account_no), type_no) == series(series_no)[:2]
+    assert len(placed.rows) == len({(head, row[1]) for head, row in placed.rows})
     return (
-        {(series(where[3]), where[2]): list(row) for where, row in placed.rows},
+        {(series(series_no), row[1]): list(row[2:]) for (_, _, series_no), row in placed.rows},
         {(series(where[3]), where[2], place): mark for (where, place), mark in placed.marks.items()},
         {(series(where[3]), where[2], *rest) for where, *rest in placed.uniques},
     )
@@ -73,8 +83,7 @@ def named(bundle: Bundle) -> tuple[object, ...]:
 
 def hours(bundle: Bundle) -> set[tuple[str, int]]:
     """The accounts and hours of its events."""
-    accounts, placed = Numbers(), Placed()
-    bundle.add_to(placed, accounts, Numbers())
+    placed, accounts, _ = placed_by(bundle)
     bare = {(bundle.accounts[place], hour) for place, hour in bundle.bare_hours}
     return {(accounts(account_no), hour) for account_no, hour in placed.hours()} | bare
 

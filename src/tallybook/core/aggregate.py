@@ -95,6 +95,8 @@ class Tally:
         return set(map(_first, self.rows))
 
 
+Head = tuple[int, int, int]
+"""Account, type and series, all by number."""
 Where = tuple[int, int, int, int]
 """Account, type, minute and series, all by number."""
 
@@ -102,29 +104,26 @@ Where = tuple[int, int, int, int]
 class NumberOfSeries(Protocol):
     """Which number a series has."""
 
-    def __getitem__(self, key: SeriesKey) -> int:
-        """Return the number of a series that has one."""
+    def get(self, key: SeriesKey) -> int | None:
+        """Return the number of a series, None if it has none yet."""
         ...
 
 
 @dataclass(slots=True)
 class Placed:
-    """Aggregates of any number of readings, by where the ledger keeps them; *rows*, *marks* and *uniques* as a `Tally`.
+    """Aggregates of any number of readings, by where the ledger keeps them; *marks* and *uniques* as a `Tally`.
 
-    Several rows may be of one place: the ledger adds them up, which costs it less than it would cost to do so here.
+    A row has its minute in second place and goes on like those of a tally; what stands first is its bundle's. Several
+    may be of one place: the ledger adds them up, which costs it less than it would cost to do so here.
     """
 
-    rows: list[tuple[Where, Sequence[int]]] = field(default_factory=list)
+    rows: list[tuple[Head, Sequence[int]]] = field(default_factory=list)
     marks: dict[tuple[Where, int], str] = field(default_factory=dict)
     uniques: set[tuple[Where, int, int, int]] = field(default_factory=set)
 
     def hours(self) -> set[tuple[int, int]]:
         """Return (account, hour) of every row."""
-        return {(where[0], where[2] // 60) for where, _ in self.rows}
-
-    def add_row(self, where: Where, row: Sequence[int]) -> None:
-        """Add what events of a series and minute added up to."""
-        self.rows.append((where, row))
+        return {(head[0], row[1] // 60) for head, row in self.rows}
 
     def add_mark(self, where: Where, place: int, mark: str) -> None:
         """Take a mark, if it is the greatest so far."""
@@ -135,11 +134,16 @@ class Placed:
     def add_tally(self, tally: Tally, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> None:
         """Add a tally whose accounts and series have these numbers."""
 
-        def where(key: SeriesKey, minute: int) -> Where:
-            return accounts[key[0]], key[1], minute, series[key]
+        def head(key: SeriesKey) -> Head:
+            number = series.get(key)
+            assert number is not None  # whoever adds a tally has seen to that
+            return accounts[key[0]], key[1], number
 
-        for (key, minute), row in tally.rows.items():
-            self.add_row(where(key, minute), row)
+        def where(key: SeriesKey, minute: int) -> Where:
+            account_no, type_no, series_no = head(key)
+            return account_no, type_no, minute, series_no
+
+        self.rows += [(head(key), (0, minute, *row)) for (key, minute), row in tally.rows.items()]
         for (key, minute, place), mark in tally.marks.items():
             self.add_mark(where(key, minute), place, mark)
         self.uniques.update((where(key, minute), *rest) for key, minute, *rest in tally.uniques)  # type: ignore[misc]

@@ -6,10 +6,11 @@ adds is made up where it is read, on any thread or in another process, and the l
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import add
+from typing import cast
 
 import msgspec
 
-from tallybook.core.aggregate import Dimensions, NumberOfSeries, Placed, SeriesKey, Tally
+from tallybook.core.aggregate import Dimensions, Head, NumberOfSeries, Placed, SeriesKey, Tally
 from tallybook.core.event import Event, decode_json
 from tallybook.core.folding import KEY, PLACE, Folding, Label, Word
 from tallybook.core.ids import AccountId
@@ -19,6 +20,10 @@ from tallybook.core.scheme import Scheme
 
 Key = tuple[int, int, int, int]
 """Place of the account in *accounts*, the two halves of the identity, the digest of the payload."""
+
+
+OpenHead = tuple[int, int, int | None]
+"""A `Head` of which the number of the series may be open."""
 
 
 class Bundle(msgspec.Struct, array_like=True, gc=False):
@@ -119,23 +124,23 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
                 rows.append(left)
         return rows
 
-    def _counted(self) -> set[int]:
-        """Return the places of the series that have a row; what was left out may have been all of one."""
-        return {row[0] for row in self.rows}
+    def heads(self, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> list[OpenHead]:
+        """Return account, type and number of every series; None for one without a number, 0 for such an account."""
+        numbers = [accounts.get(account_id, 0) for account_id in self.accounts]
+        names, number_of = self.accounts, series.get
+        return [(numbers[at], type_no, number_of((names[at], type_no, dims))) for at, type_no, dims in self.series]
 
-    def counted(self) -> list[SeriesKey]:
-        """Return every series that has a row."""
+    def unnumbered(self, heads: Sequence[OpenHead]) -> set[SeriesKey]:
+        """Return the series that have a row and no number; what was left out may have been all of one."""
+        if None not in [number for _, _, number in heads]:
+            return set()
         keys = self.series_keys()
-        return [keys[place] for place in self._counted()]
+        return {keys[place] for place, *_ in self.rows if heads[place][2] is None}
 
-    def add_to(self, placed: Placed, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> None:
-        """Add all that the events count to *placed*; their accounts and the series with rows have these numbers."""
-        keys = self.series_keys()
-        at = {place: (accounts[keys[place][0]], keys[place][1], series[keys[place]]) for place in self._counted()}
-        add_row = placed.add_row
-        for place, minute, *row in self.rows:
-            account_no, type_no, series_no = at[place]
-            add_row((account_no, type_no, minute, series_no), row)
+    def add_to(self, placed: Placed, heads: Sequence[OpenHead]) -> None:
+        """Add all that the events count to *placed*, where their series have these *heads*."""
+        at = cast("Sequence[Head]", heads)  # those that have rows
+        placed.rows += [(at[row[0]], row) for row in self.rows]
         for place, minute, meter_no, mark in self.marks:
             account_no, type_no, series_no = at[place]
             placed.add_mark((account_no, type_no, minute, series_no), meter_no, mark)

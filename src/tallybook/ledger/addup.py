@@ -11,7 +11,7 @@ from operator import itemgetter
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from tallybook.core.aggregate import Placed, Where
+from tallybook.core.aggregate import Head, Placed, Where
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.number import NANOS, to_limbs
 from tallybook.core.window import month_bucket
@@ -26,6 +26,8 @@ _FORMS: tuple[_Form, ...] = ((0, True), *((slots, plain) for slots in range(1, S
 _LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 _BIGINT = "bigint"
 _PLACE = ("account_no", "type_no", "minute", "series_no")
+_GIVEN = ("account_no", "type_no", "series_no", "minute", "part")
+"""Where a row goes, as it is given."""
 _account_no = itemgetter(0)
 
 
@@ -73,45 +75,41 @@ def _month(where: Where) -> int:
     return month_bucket(where[2] * MINUTE_US)
 
 
-def _laid_out(placed: Iterable[tuple[Where, Sequence[int]]]) -> dict[_Form, list[list[int]]]:
+def _laid_out(placed: Iterable[tuple[Head, Sequence[int]]]) -> dict[_Form, list[list[int]]]:
     """Return the rows by their form."""
     rows: dict[_Form, list[list[int]]] = {}
     plain: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
-    for where, row in placed:
-        if len(row) > _PLAIN_MAX or not _lay_plain(where, row, plain):
-            _lay_out(where, row, rows)
+    for head, row in placed:
+        if len(row) > _PLAIN_MAX or not _lay_plain(head, row, plain):
+            _lay_out(head, row, rows)
     for slots, of_form in enumerate(plain):
         if of_form:
             rows.setdefault((slots, True), []).extend(of_form)
     return rows
 
 
-_PLAIN_MAX = 2 * SLOTS + 1
+_PLAIN_MAX = 2 * SLOTS + 3
 
 
-def _lay_plain(where: tuple[int, ...], row: Sequence[int], plain: list[list[list[int]]]) -> bool:
+def _lay_plain(head: Head, row: Sequence[int], plain: list[list[list[int]]]) -> bool:
     """Add a row of one part whose sums are all whole numbers below 10^9 to *plain*, by its slots; False for others."""
-    flat = [*where, 0, row[0]]
-    add = flat.append
-    at = 1
-    for total in row[2::2]:
-        unit, nano = divmod(total, NANOS)
+    flat = [*head, row[1], 0, row[2]]
+    for place in range(4, len(row), 2):
+        unit, nano = divmod(row[place], NANOS)
         if nano or not 0 <= unit < NANOS:
             return False
-        add(row[at])
-        add(unit)
-        at += 2
-    plain[at // 2].append(flat)
+        flat += (row[place - 1], unit)
+    plain[len(row) // 2 - 1].append(flat)
     return True
 
 
-def _lay_out(where: tuple[int, ...], row: Sequence[int], rows: dict[_Form, list[list[int]]]) -> None:
+def _lay_out(head: Head, row: Sequence[int], rows: dict[_Form, list[list[int]]]) -> None:
     """Add any row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there were."""
-    fields = len(row) // 2
+    fields = len(row) // 2 - 1
     for part in range(max(1, -(-fields // SLOTS))):
         first, end = part * SLOTS, min(fields, (part + 1) * SLOTS)
-        flat = [*where, part, 0 if part else row[0]]
-        for place in range(2 * first + 1, 2 * end + 1, 2):
+        flat = [*head, row[1], part, 0 if part else row[2]]
+        for place in range(2 * first + 3, 2 * end + 3, 2):
             flat += (row[place], *to_limbs(row[place + 1]))
         rows.setdefault((end - first, end == first), []).append(flat)
 
@@ -134,7 +132,7 @@ def _recent_sql(form: _Form, *, sqlite: bool) -> Bulk:
         f"INSERT INTO recent ({', '.join((*key, *filled, *empty))})"
         f" SELECT {', '.join((*key, *picks, *('0' for _ in empty)))} FROM ({{rows}}) s WHERE true{grouped}"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}",
-        [(name, _BIGINT) for name in (*key, *filled)],
+        [(name, _BIGINT) for name in (*_GIVEN, *filled)],
         sqlite=sqlite,
     )
 

@@ -136,13 +136,7 @@ class Committer:
         for pending in self._settling.settle(connection, accepted, numbers, group):
             for reading in pending.readings:
                 back.take(pending.event.account_id, pending.event.time_us, reading)
-        series = self._numbers.unknown(back.series())
-        for bundle in accepted:
-            series |= self._numbers.unknown(bundle.counted())
-        folded = self._numbers.resolve(connection, series, numbers, group) if series else set()
-        placed = Placed()
-        for bundle in accepted:
-            bundle.add_to(placed, numbers, self._numbers)
+        placed, folded = self._place(connection, accepted, numbers, back.series(), group=group)
         hours = placed.hours().union(
             (numbers[b.accounts[place]], hour) for b in accepted for place, hour in b.bare_hours
         )
@@ -165,6 +159,32 @@ class Committer:
             for bundle, of_bundle in zip(group.bundles, exceptions, strict=True):
                 _note_folded(bundle, of_bundle, folded, group.scheme)
         return list(exceptions)
+
+    def _place(
+        self,
+        connection: Connection,
+        accepted: Sequence[Bundle],
+        numbers: dict[AccountId, int],
+        others: set[SeriesKey],
+        *,
+        group: Group,
+    ) -> tuple[Placed, set[SeriesKey]]:
+        """Return all that bundles count, by where it goes; see to it that their series, and *others*, have numbers.
+
+        Also returned are the series that had to be folded into their account's overflow series.
+        """
+        heads = [bundle.heads(numbers, self._numbers) for bundle in accepted]
+        missing = self._numbers.unknown(others)
+        for bundle, of_bundle in zip(accepted, heads, strict=True):
+            missing |= bundle.unnumbered(of_bundle)
+        folded: set[SeriesKey] = set()
+        if missing:
+            folded = self._numbers.resolve(connection, missing, numbers, group)
+            heads = [bundle.heads(numbers, self._numbers) for bundle in accepted]
+        placed = Placed()
+        for bundle, of_bundle in zip(accepted, heads, strict=True):
+            bundle.add_to(placed, of_bundle)
+        return placed, folded
 
     def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
         """Return the numbers of the group's accounts, and of others; those that were found now are kept on commit."""

@@ -51,11 +51,12 @@ class SeriesNumbers:
             f" SELECT account_no, series_no, type_no, dims_key, dims, :hour FROM ({rows}) s"
         )
 
-    def __getitem__(self, key: SeriesKey) -> int:
+    def get(self, key: SeriesKey) -> int | None:
+        """Return the number of a series, None if it is not known."""
         number = self._known.get(key)
         if number is None:
             number = self._new.get(key)
-        return self._folded[key] if number is None else number
+        return self._folded.get(key) if number is None else number
 
     def keep_new(self) -> None:
         """Remember the numbers of a committed transaction."""
@@ -128,7 +129,9 @@ class SeriesNumbers:
     ) -> None:
         self.resolve(connection, set(folded.values()), numbers, group)
         for key, target in folded.items():
-            self._folded[key] = self[target]
+            number = self.get(target)
+            assert number is not None  # it was resolved just now
+            self._folded[key] = number
 
 
 def _fold(key: SeriesKey, group: Group) -> SeriesKey:

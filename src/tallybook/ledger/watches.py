@@ -168,8 +168,8 @@ class Watching:
         """Return by how much, in nanos, the commit lowers what is left of each subject at most."""
         entries, ids = self._entries, self._ids
         spent: dict[Due, int] = {}
-        for (account_no, type_no, minute, _), row in placed.rows:
-            entry = entries[ids[account_no]]
+        for (account_no, type_no, _), row in placed.rows:
+            minute, entry = row[1], entries[ids[account_no]]
             if entry is None:
                 continue
             gauges = entry.watched.gauges.get(type_no)
@@ -292,17 +292,17 @@ class Watching:
 
 
 def _amount(gauge: Gauge, row: Sequence[int]) -> int:
-    """Return what a row adds at most; what it takes away is not believed: it may be another's."""
+    """Return what a row of a `Placed` adds at most; what it takes away is not believed: it may be another's."""
     if gauge.mark is not None:
         return 0
     if gauge.always:
         return LEFT_MAX * NANOS_A_MILLI
     if not gauge.slots:
-        amount = row[0] * NANOS
+        amount = row[2] * NANOS
     elif len(gauge.slots) == 1:
-        amount = row[2 * gauge.slots[0] + 2]
+        amount = row[2 * gauge.slots[0] + 4]
     else:
-        amount = sum(max(0, row[2 * slot + 2]) for slot in gauge.slots)
+        amount = sum(max(0, row[2 * slot + 4]) for slot in gauge.slots)
     return -(-amount * gauge.price // NANOS) if gauge.price else amount
 
 
