@@ -87,13 +87,17 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     def without(self, refused: Collection[int], scheme: Scheme) -> "Bundle":
         """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
         lines = self.split()
-        if self.bare_hours or not set(self.delicate).isdisjoint(refused):
+        if self.bare_hours:
             return fold(self._pending([seq for seq in range(len(self)) if seq not in refused], scheme, lines))
         out = Tally()
         for pending in self._pending(refused, scheme, lines):
             for reading in pending.readings:
                 out.take(pending.event.account_id, pending.event.time_us, reading)
         runs = list(_runs(refused, len(self)))
+        marks, uniques, delicate = self.marks, self.uniques, self.delicate
+        if not set(delicate).isdisjoint(refused):
+            delicate = sorted(set(delicate).difference(refused))
+            marks, uniques = self._delicate_parts(self._pending(delicate, scheme, lines))
         return Bundle(
             accounts=self.accounts,
             indexes=[index for start, end in runs for index in self.indexes[start:end]],
@@ -101,13 +105,24 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
             lines=b"\n".join([line for start, end in runs for line in lines[start:end]]),
             series=self.series,
             rows=self._rows_and(out),
-            marks=self.marks,
-            uniques=self.uniques,
+            marks=marks,
+            uniques=uniques,
             labels=[label for label in self.labels if label.seq not in refused],
             words=[word for word in self.words if word.seq not in refused],
             calls=[call for call in self.calls if call[0] not in refused],
-            delicate=self.delicate,
+            delicate=delicate,
         )
+
+    def _delicate_parts(
+        self, left: Sequence[Pending]
+    ) -> tuple[list[tuple[int, int, int, str]], list[tuple[int, int, int, int, int]]]:
+        """Return the marks and the distinct values of the events that make any."""
+        folded = fold(left)
+        places = {key: place for place, key in enumerate(self.series_keys())}
+        place_of = [places[key] for key in folded.series_keys()]
+        marks = [(place_of[place], *mark) for place, *mark in folded.marks]
+        uniques = [(place_of[place], *unique) for place, *unique in folded.uniques]
+        return marks, uniques  # type: ignore[return-value]
 
     def _rows_and(self, tally: Tally) -> list[list[int]]:
         """Return the rows with those of a *tally* of the same series added; rows of no events go."""
