@@ -9,10 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InternalError
 
 from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.ledger import open as opening
 from tallybook.ledger import readers
 from tallybook.ledger.open import READERS_MAX, SQLITE_FLOOR, Ledger, check_sqlite, sqlite_url
 
 COUNT = text("SELECT count(*) FROM ledger_info WHERE key LIKE 'test%'")
+END_OTHERS = text(
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 INSERT = text("INSERT INTO ledger_info (key, value) VALUES (:key, 'x')")
 
 
@@ -218,3 +223,22 @@ def test_whoever_leaves_last_closes_a_snapshot(ledger: Ledger) -> None:
     with ledger.writing() as writer:
         writer.execute(INSERT, {"key": "test-1"})
     assert 1 == count(ledger)
+
+
+@pytest.mark.parametrize("ping_after_s", [60.0, 0.0])
+def test_a_connection_that_the_server_ended_is_not_used_again(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch, ping_after_s: float
+) -> None:
+    """Whether it is only looked at or asked: the next transaction has a new one."""
+    monkeypatch.setattr(opening, "PING_AFTER_S", ping_after_s)
+    ledger, other = Ledger(ledger_url), Ledger(ledger_url)
+    for _ in range(2):
+        with ledger.writing() as writer:
+            writer.execute(text("DELETE FROM ledger_info WHERE key = 'test-1'"))
+            writer.execute(INSERT, {"key": "test-1"})
+        assert 1 == count(ledger)
+        if not ledger.is_sqlite:
+            with other.writing() as connection:
+                assert connection.scalars(END_OTHERS).all()
+    other.close()
+    ledger.close()

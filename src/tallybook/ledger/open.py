@@ -4,7 +4,9 @@ SQLite comes from the pysqlite3 wheel and must be 3.51.3 or newer: older ones ca
 connections write to (sqlite.org/wal.html, "The WAL-Reset Bug"). PostgreSQL is reached through psycopg 3.
 """
 
+import select
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from tallybook.core.changes import Changes, Changing
 from tallybook.core.errors import StartRefused, Unavailable
@@ -26,6 +28,9 @@ READERS_MAX, WRITERS_MAX = 8, 8
 """Connections of one process: those that read, and on PostgreSQL those that write."""
 BUSY_TIMEOUT_MS = 10_000
 POOL_TIMEOUT_S = 30.0
+PING_AFTER_S = 5.0
+"""A connection that lay idle so long is asked whether it is still there; one that did not is only looked at."""
+_IDLE_SINCE = "idle_since_s"
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 8_192
 WAL_CHECKPOINT_PAGES = 8_192
@@ -79,7 +84,8 @@ class Ledger:
         else:
             psycopg_url = parsed.set(drivername="postgresql+psycopg")
             # Apart, because who writes may wait for a lane while it has a connection, and the lane has to read.
-            self._reader, self._writer = (_postgres_engine(psycopg_url, most) for most in (READERS_MAX, WRITERS_MAX))
+            self._reader = _postgres_engine(psycopg_url, READERS_MAX, read_only=True)
+            self._writer = _postgres_engine(psycopg_url, WRITERS_MAX, read_only=False)
             self._readers = PostgresReaders(self._reader)
 
     @property
@@ -214,6 +220,34 @@ def _sqlite_engine(url: str, cache_kib: int, *, pool_size: int, query_only: bool
     return engine
 
 
-def _postgres_engine(url: URL, most: int) -> Engine:
+def _postgres_engine(url: URL, most: int, *, read_only: bool) -> Engine:
     pool = {"pool_size": most // 2, "max_overflow": most - most // 2, "pool_timeout": POOL_TIMEOUT_S}
-    return create_engine(url, hide_parameters=True, pool_pre_ping=True, **pool)
+    engine = create_engine(url, hide_parameters=True, **pool)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: psycopg.Connection, _entry: ConnectionPoolEntry) -> None:
+        if read_only:  # said with each BEGIN: a snapshot needs no statement of its own
+            connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+
+    @event.listens_for(engine, "checkin")
+    def _note(_connection: psycopg.Connection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info[_IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: psycopg.Connection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        since_s = entry.info.get(_IDLE_SINCE)
+        if since_s is None or (time.monotonic() - since_s < PING_AFTER_S and not _has_news(connection)):
+            return
+        try:
+            engine.dialect.do_ping(connection)  # type: ignore[arg-type]  # it is one of the driver's
+        except psycopg.Error as error:
+            raise DisconnectionError from error
+
+    return engine
+
+
+def _has_news(connection: psycopg.Connection) -> bool:
+    """Whether the server said something unasked, as it does when it ends a connection."""
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    return bool(socket.poll(0))

@@ -55,7 +55,7 @@ class PostgresReaders:
     def lend(self) -> Iterator[Connection]:
         """Return a snapshot, to be used as a context."""
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
             yield connection
 
     def close(self) -> None:
