@@ -93,3 +93,14 @@ def test_figures_change_with_usage_and_terms_but_not_with_what_is_held() -> None
         figures = changes.figures.count("acme")
         changes.note(changing)
         assert figures != changes.figures.count("acme")
+
+
+def test_what_is_to_be_done_with_a_commit_is_done_before_anybody_takes_counts() -> None:
+    """Once it is counted, and only if it is committed for sure."""
+    changes, seen = Changes(), list[object]()
+    before = changes.figures.count("acme")
+    commit = Changing(used=["acme"], then=lambda: seen.append(changes.figures.count("acme") != before))
+    changes.note(commit, is_done=False)
+    assert [] == seen
+    changes.note(commit)
+    assert [True] == seen

@@ -51,7 +51,7 @@ class Changing:
     changed: Collection[str] = ()
     held: Collection[str] = ()
     then: Callable[[], object] | None = None
-    """Called when it is committed and noted, before anybody else commits."""
+    """Called when it is committed and noted, before anybody else commits, or takes counts to look by."""
 
 
 NOTHING = Changing()
@@ -81,8 +81,11 @@ class Changes:
         with self._lock:
             self._settling = None if changing is None else {*changing.used, *changing.changed, *changing.held}
 
-    def note(self, changing: Changing | None) -> None:
-        """Count a commit that changed what *changing* says, or (None) anything; before anybody is told of it."""
+    def note(self, changing: Changing | None, *, is_done: bool = True) -> None:
+        """Count a commit that changed what *changing* says, or (None) anything; before anybody is told of it.
+
+        Unless it *is_done*, it may or may not have changed anything, and nothing is done then.
+        """
         with self._lock:
             self._settling = frozenset()
             if changing is None:
@@ -96,6 +99,8 @@ class Changes:
             if changing.held or changing.changed:
                 self.holds.note({*changing.held, *changing.changed})
             self.anything.note({*changing.used, *changing.changed, *changing.held})
+            if is_done and changing.then is not None:
+                changing.then()  # who takes counts meanwhile waits for it: that is shorter than reading the store
 
     def now(self, account_id: str) -> tuple[Count, Count]:
         """Return the counts of an account's figures and of what is held of it, as of the same commit."""

@@ -129,15 +129,16 @@ class Ledger:
             else:
                 connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
             yield connection
-            if self.changes is not None:
-                self.changes.begin(changing)
+            if self.changes is None:
+                connection.commit()
+                return
+            self.changes.begin(changing)
+            is_done = False
             try:
                 connection.commit()
+                is_done = True
             finally:  # also where it is not known whether it was
-                if self.changes is not None:
-                    self.changes.note(changing)
-            if changing is not None and changing.then is not None:
-                changing.then()
+                self.changes.note(changing, is_done=is_done)
 
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""
