@@ -40,6 +40,12 @@ from tallybook.ledger.usage import RAW_BATCH_BYTES_MAX
 EVENTS_A_STEP_MAX = 20_000
 ACCOUNTS_A_STEP_MAX = 100
 _ANYBODY = Admission(Caller("fill", None, frozenset()), 0, backfill=True)
+_WORK = (
+    select(fills.c.type_no)
+    .union_all(select(event_types.c.type_no).where(event_types.c.state == State.RETIRED.value))
+    .limit(1)
+)
+"""What is being filled, or has to be cleared away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,12 @@ class Fills:
     def step(self, scheme: Scheme) -> FillProgress | None:
         """Do the next piece of work and say how far its generation is; None when there is nothing to do.
 
-        When the last batch of a generation is in, it begins to serve and the scheme's version rises.
+        When the last batch of a generation is in, it begins to serve and the scheme's version rises. Who finds nothing
+        to do has held no lane, and committed nothing that anybody would have to look at again.
         """
+        with self._ledger.reading() as connection:
+            if connection.scalar(_WORK) is None:
+                return None
         try:
             with self._ledger.writing() as connection:
                 progress = self._step(connection, scheme)
