@@ -3,7 +3,9 @@
 No header, no query string and no body is ever logged.
 """
 
+import asyncio
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -14,6 +16,9 @@ from tallybook.core.clock import SystemClock
 from tallybook.core.instant import instant_text
 
 PATH_CHARS_MAX = 512
+GATHER_S, GATHERED_MAX = 0.05, 200
+"""How long lines of requests are gathered before they are written, and how many: whoever writes lets go of the
+interpreter's lock, and may wait for it longer than the request took."""
 _encode = msgspec.json.Encoder().encode
 _CLOCK = SystemClock()
 """A log tells real time, also where the ledger's clock is a test's."""
@@ -73,29 +78,61 @@ def make_log(form: str = "auto", stream: TextIO | None = None) -> "ServerLog":
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    return ServerLog(log, None if console else out)
+    return ServerLog(log, None if console else out, gather_s=0 if stream else GATHER_S)
 
 
 class ServerLog:
-    """The log of `make_log`; request lines, thousands a second, are written without the way through structlog."""
+    """The log of `make_log`; request lines, thousands a second, are written without the way through structlog.
 
-    def __init__(self, log: structlog.BoundLogger, lines: TextIO | None) -> None:
-        """Log through *log*, and requests as JSON to *lines* where that is given."""
-        self.info = log.info
-        self.warning = log.warning
-        self.error = log.error
+    They are written together with others of the same moment, in the order in which all was logged.
+    """
+
+    def __init__(self, log: structlog.BoundLogger, lines: TextIO | None, *, gather_s: float = 0) -> None:
+        """Log through *log*, and requests as JSON to *lines* where that is given, *gather_s* later at most."""
+        self._log = log
         self._lines = lines
+        self._gather_s = gather_s
+        self._gathered: list[str] = []
+        self._lock = threading.Lock()
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log something expected."""
+        self.write()
+        self._log.info(event, **fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log something an operator should look at."""
+        self.write()
+        self._log.warning(event, **fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Log a bug or an outage."""
+        self.write()
+        self._log.error(event, **fields)
 
     def request(self, line: RequestLine) -> None:
-        """Log one answered request."""
+        """Log one answered request; called on an event loop."""
         fields = request_fields(line)
         if self._lines is None:
-            self.info("request", **fields)
+            self._log.info("request", **fields)
             return
         now = instant_text(_CLOCK.now_us())
         said = _encode({**fields, "event": "request", "level": "info", "timestamp": now})
-        self._lines.write(f"{said.decode()}\n")
-        self._lines.flush()
+        with self._lock:
+            self._gathered.append(f"{said.decode()}\n")
+            count = len(self._gathered)
+        if not self._gather_s or count >= GATHERED_MAX:
+            self.write()
+        elif count == 1:
+            asyncio.get_running_loop().call_later(self._gather_s, self.write)
+
+    def write(self) -> None:
+        """Write the lines that were gathered."""
+        with self._lock:
+            gathered, self._gathered = self._gathered, []
+        if gathered and self._lines is not None:
+            self._lines.write("".join(gathered))
+            self._lines.flush()
 
 
 def request_fields(line: RequestLine) -> dict[str, object]:
