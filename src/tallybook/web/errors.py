@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tallybook.core.errors import FieldInvalid, Forbidden, Invalid, NotFound, ParameterInvalid, TallybookError, TooLarge
-from tallybook.web.endpoint import Fault
+from tallybook.web.endpoint import IDEMPOTENCY_HEADER, Fault
 
 
 class ParametersInvalid(ParameterInvalid):
@@ -83,6 +83,16 @@ class AccountHeaderMissing(Invalid):
     """An operator's key asked an endpoint that is about one account, and did not name it."""
 
     code = "account-required"
+
+
+class IdempotencyKeyInvalid(Invalid):
+    """The header Idempotency-Key is empty, too long, not printable, or there twice."""
+
+    code = "invalid-idempotency-key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.faults = (Fault("header", IDEMPOTENCY_HEADER, message, self.code),)
 
 
 class RateLimited(TallybookError):

@@ -34,7 +34,13 @@ from tallybook.web.endpoint import (
     Reply,
     Surface,
 )
-from tallybook.web.errors import AccountHeaderMissing, MediaUnsupported, ParametersInvalid, RateLimited
+from tallybook.web.errors import (
+    AccountHeaderMissing,
+    IdempotencyKeyInvalid,
+    MediaUnsupported,
+    ParametersInvalid,
+    RateLimited,
+)
 from tallybook.web.openapi_messages import webhooks
 from tallybook.web.problem import faults_of, status_of
 
@@ -245,6 +251,8 @@ def _errors(surface: Surface, endpoint: Endpoint) -> Iterable[TallybookError]:
         kinds.append(NotFound("there is no such account"))
     if endpoint.account is AccountOf.KEY:
         kinds.append(AccountHeaderMissing(f"an operator's key must name the account in the header {ACCOUNT_HEADER}"))
+    if endpoint.idempotent:
+        kinds.append(IdempotencyKeyInvalid(f"{IDEMPOTENCY_HEADER} must be given once"))
     if surface.requests_per_minute_max is not None:
         kinds.append(RateLimited("too many requests in this minute", retry_after_s=1))
     if endpoint.body_schema is not None:

@@ -43,6 +43,9 @@ _TABLE = {
     ),
     "unknown-timezone": Problem(400, "Unknown time zone", "The time zone is not an IANA name such as Europe/Paris."),
     "invalid-cursor": Problem(400, "Invalid cursor", "The cursor is not one that this endpoint gave to this key."),
+    "invalid-idempotency-key": Problem(
+        400, "Invalid Idempotency-Key", "The header is empty, longer than 255 bytes, not printable, or there twice."
+    ),
     "malformed-json": Problem(400, "Malformed JSON", "The body is not JSON in UTF-8, or an object says a key twice."),
     "malformed-body": Problem(
         400, "Malformed body", "The body is cut short, damaged, or not as long as its Content-Length says."
@@ -135,7 +138,7 @@ PROBLEMS = MappingProxyType(_TABLE)
 
 
 class ErrorItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong: where in the body (*pointer*) or which *parameter*, and how."""
+    """One thing that is wrong: where in the body (*pointer*) or which *parameter* or header, and how."""
 
     detail: str
     pointer: str | None = None

@@ -409,7 +409,9 @@ def test_keys_are_bounded(desk):
     assert 201 == post(desk, "reservations", items(), once="x" * 255).status_code
     for bad in ("", "x" * 256, "a\tb"):
         answer = post(desk, "reservations", items(), once=bad)
-        assert (400, "invalid-parameter") == (answer.status_code, answer.json()["code"]), bad
+        problem = answer.json()
+        assert (400, "invalid-idempotency-key") == (answer.status_code, problem["code"]), bad
+        assert ("Invalid Idempotency-Key", "Idempotency-Key") == (problem["title"], problem["errors"][0]["parameter"])
     twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
     assert 400 == desk.post(f"{BASE}/reservations", desk.key, json=items(), headers=twice).status_code
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tallybook.core.desk import Answered, Desk
-from tallybook.core.errors import FieldInvalid, ParameterInvalid
+from tallybook.core.errors import FieldInvalid
 from tallybook.core.event import decode_json
 from tallybook.core.fields import read_object
 from tallybook.web.endpoint import (
@@ -24,6 +24,7 @@ from tallybook.web.endpoint import (
     Reply,
     to_json,
 )
+from tallybook.web.errors import IdempotencyKeyInvalid
 from tallybook.web.wire import media_type
 
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -101,8 +102,7 @@ def _key(body: RawBody) -> str | None:
         return None
     key = keys[0]
     if len(keys) > 1 or not 0 < len(key.encode()) <= IDEMPOTENCY_KEY_BYTES_MAX or not key.isprintable():
-        raise ParameterInvalid(
-            f"{IDEMPOTENCY_HEADER} must be given once, with 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable bytes",
-            parameter=IDEMPOTENCY_HEADER,
+        raise IdempotencyKeyInvalid(
+            f"{IDEMPOTENCY_HEADER} must be given once, with 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable bytes"
         )
     return key
