@@ -1,5 +1,7 @@
-"""The load generator of admission, a process of its own: many connections in one thread, each asks when it is told.
+"""The load generator of admission, a process of its own: many connections in one thread, which ask in one of two ways.
 
+Each again as soon as it is answered: how much is done, and how long the queues become that this makes. Or (*per_s*)
+together so often a second, on schedule, whoever is free: how long somebody waits who does not wait for others.
 Run by `ask`; prints one line of JSON. With ``--events-a-second`` it sends batches of events at that pace instead, until
 it is told to stop.
 """
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,33 +89,70 @@ class _Connection:
         return head[9:12]
 
 
-def _drive(port: int, requests: list[bytes], count: int, connections: int) -> Asked:
+class _Seen:
+    """What is seen of a run; the first answers are not counted."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.done = 0
+        self._warm = int(count * WARM_SHARE)
+        self._statuses: dict[str, int] = {}
+        self._waits_s: list[float] = []
+        self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
+
+    def take(self, status: bytes, since_s: float) -> None:
+        """Count an answer."""
+        self.done += 1
+        if self.done == self._warm:
+            self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
+        elif self.done > self._warm:
+            self._waits_s.append(time.perf_counter() - since_s)
+            self._statuses[status.decode()] = self._statuses.get(status.decode(), 0) + 1
+
+    def asked(self) -> Asked:
+        """Return it."""
+        took_s, cpu_s = time.perf_counter() - self._began_s, time.process_time() - self._began_cpu_s
+        waits_s = sorted(self._waits_s)
+        p50_s, p99_s = (waits_s[int(len(waits_s) * share)] for share in (0.5, 0.99))
+        return Asked(len(waits_s), took_s, cpu_s, p50_s * 1e3, p99_s * 1e3, self._statuses)
+
+
+def _drive(port: int, requests: list[bytes], seen: _Seen, connections: int) -> None:
+    """Have each connection ask again as soon as it is answered."""
     chosen = selectors.DefaultSelector()
     for place in range(connections):
         connection = _Connection(port, place * 7)
         chosen.register(connection.socket, selectors.EVENT_READ, connection)
         connection.send(requests[connection.place % len(requests)])
-    statuses: dict[str, int] = {}
-    waits_s: list[float] = []
-    warm = int(count * WARM_SHARE)
-    began_s, began_cpu_s, done = time.perf_counter(), time.process_time(), 0
-    while done < count:
+    while seen.done < seen.count:
         for ready, _ in chosen.select():
             status = ready.data.answer()
             if status is None:
                 continue
-            done += 1
-            if done == warm:
-                began_s, began_cpu_s = time.perf_counter(), time.process_time()
-            elif done > warm:
-                waits_s.append(time.perf_counter() - ready.data.sent_s)
-                statuses[status.decode()] = statuses.get(status.decode(), 0) + 1
+            seen.take(status, ready.data.sent_s)
             ready.data.place += 1
             ready.data.send(requests[ready.data.place % len(requests)])
-    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
-    waits_s.sort()
-    p50_s, p99_s = (waits_s[int(len(waits_s) * share)] for share in (0.5, 0.99))
-    return Asked(len(waits_s), took_s, cpu_s, p50_s * 1e3, p99_s * 1e3, statuses)
+
+
+def _pace(port: int, requests: list[bytes], seen: _Seen, connections: int, per_s: int) -> None:
+    """Ask on schedule; who has to wait for a free connection waits since the instant at which it was due."""
+    chosen = selectors.SelectSelector()  # others wait for whole milliseconds
+    free: deque[_Connection] = deque()
+    for place in range(connections):
+        free.append(_Connection(port, place))
+        chosen.register(free[-1].socket, selectors.EVENT_READ, free[-1])
+    began_s, sent = time.perf_counter(), 0
+    while seen.done < seen.count:
+        left_s = None if sent == seen.count or not free else max(0.0, began_s + sent / per_s - time.perf_counter())
+        if left_s == 0:
+            free[0].send(requests[sent % len(requests)])
+            free.popleft().sent_s = began_s + sent / per_s
+            sent += 1
+        for ready, _ in chosen.select(left_s):
+            status = ready.data.answer()
+            if status is not None:
+                seen.take(status, ready.data.sent_s)
+                free.append(ready.data)
 
 
 def _pour(port: int, key: str, per_s: int, accounts: int) -> None:
@@ -151,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name in ("port", "accounts"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("count", "events-a-second"):
+    for name in ("count", "per-s", "events-a-second"):
         parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--key", required=True)
     parser.add_argument("--kind", default="")
@@ -159,8 +199,12 @@ def main() -> None:
     if given.events_a_second:
         _pour(given.port, given.key, given.events_a_second, given.accounts)
         return
-    requests = requests_of(given.port, given.key, given.kind, given.accounts)
-    asked = _drive(given.port, requests, given.count, CONNECTIONS)
+    requests, seen = requests_of(given.port, given.key, given.kind, given.accounts), _Seen(given.count)
+    if given.per_s:
+        _pace(given.port, requests, seen, CONNECTIONS, given.per_s)
+    else:
+        _drive(given.port, requests, seen, CONNECTIONS)
+    asked = seen.asked()
     shown = [asked.requests, asked.took_s, asked.cpu_s, asked.p50_ms, asked.p99_ms, asked.statuses]
     print(json.dumps(shown), flush=True)  # noqa: T201 - this is a program
 
@@ -170,9 +214,9 @@ def _command(port: int, key: str, accounts: int) -> list[str]:
     return [*command, "--accounts", str(accounts)]
 
 
-def ask(port: int, key: str, kind: str, count: int, *, accounts: int) -> Asked:
-    """Send *count* requests over 32 connections and return what was seen."""
-    command = [*_command(port, key, accounts), "--kind", kind, "--count", str(count)]
+def ask(port: int, key: str, kind: str, count: int, *, accounts: int, per_s: int = 0) -> Asked:
+    """Send *count* requests over 32 connections, so many a second if told, and return what was seen."""
+    command = [*_command(port, key, accounts), "--kind", kind, "--count", str(count), "--per-s", str(per_s)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     return Asked(*json.loads(done.stdout))
 
