@@ -1,17 +1,23 @@
 """Checks that are remembered: whatever is written, and however time goes, the answer is the one that is read anew."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection, select
 
 from tallybook.core.arrears import Invoice
+from tallybook.core.changes import NOTHING
 from tallybook.core.hold import Decision, Wanted
+from tallybook.core.ids import AccountId
 from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
 from tallybook.core.number import NANOS
 from tallybook.core.plan import Account
 from tallybook.flows.admit import Limits
 from tallybook.ledger.holds import LedgerHolds
+from tallybook.ledger.hot import Hot, Values
+from tallybook.ledger.tables import lanes
 from tallybook.ledger.usage import Usage
 from tests.support.admission import Gate, limited
 from tests.support.rooms import Flows
@@ -154,3 +160,91 @@ def test_a_plan_or_usage_that_changes_under_a_reservation_is_seen_by_the_next(fl
     act(gate, flows.exceptions.put_limit(gate.account, "month", {"kind": "period", "meter": "credits", "quantity": 12}))
     gate.reserve(("month", 1))
     assert gate.ask(("month", 1))[1] is None
+
+
+def at_once(gate: Gate, *actions: Callable[..., object]) -> list[object]:
+    """Have *actions* run in one transaction: they queue while the one before is not over."""
+    goes_on, begun = threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        begun.set()
+        goes_on.wait()
+
+    account = gate.account
+    first = gate.flows.limits.run(account, wait)
+    begun.wait()
+    futures = [gate.flows.limits.run(account, action) for action in actions]
+    goes_on.set()
+    first.result()
+    return [future.result() for future in futures]
+
+
+def reserving(gate: Gate, units: int, ttl_s: int = 60) -> Callable[..., object]:
+    """The action that holds so many credits and says whether it could."""
+    action = gate.flows.limits.reserve(gate.account, (Wanted("month", units * NANOS),), ttl_s, gate.now_us)
+    return lambda desk: action(desk)[1] is not None
+
+
+def test_reservations_of_one_transaction_see_each_other(flows: Flows) -> None:
+    """And what was settled, given back and used in it; each is decided as if it came alone."""
+    gate = limited(flows, {"name": "month", "kind": "period", "meter": "credits", "quantity": "10"})
+    first, second = gate.reserve(("month", 4)), gate.reserve(("month", 4), ttl_s=600)
+    settle = flows.limits.commit(gate.account, first.hold_id, (Wanted("month", 1 * NANOS),), None, gate.now_us)
+    seen = at_once(
+        gate,
+        reserving(gate, 3),  # 8 are held
+        reserving(gate, 2),
+        reserving(gate, 1),  # 10
+        settle,  # 6 are held, 1 is used
+        reserving(gate, 4),
+        reserving(gate, 3),
+        flows.limits.release(gate.account, second.hold_id),
+        reserving(gate, 5),
+        reserving(gate, 4),
+        reserving(gate, 1),
+    )
+    assert [False, True, False, False, True, False, True, False] == [one for one in seen if isinstance(one, bool)]
+    assert ("1", "9") == (gate.used("month"), gate.held("month"))
+
+
+def test_many_reservations_of_one_transaction_read_no_more_than_two(
+    flows: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account, its usage and what is held are read once, and nothing at all is written for refusals."""
+    gate = limited(flows, {"name": "month", "kind": "period", "meter": "credits", "quantity": "10"})
+    run, statements = Hot._run, list[Hot]()
+
+    def counting(hot: Hot, connection: Connection, values: Values) -> object:
+        statements.append(hot)
+        return run(hot, connection, values)
+
+    monkeypatch.setattr(Hot, "_run", counting)
+    counts = []
+    for many in (2, 20, 2, 20):
+        actions = [reserving(gate, 11) for _ in range(many)]
+        statements.clear()
+        at_once(gate, *actions)
+        counts.append(len(statements))
+    assert counts[2] == counts[3] <= counts[1] <= counts[0]
+
+
+def test_a_decision_in_the_lane_takes_the_account_as_it_is_then(flows: Flows) -> None:
+    """It is enough to have met it before, on whatever plan it was."""
+    month = {"name": "month", "kind": "period", "meter": "credits", "quantity": "10"}
+    gate = limited(flows, month)
+    met = flows.accounts.met(gate.account.id)
+    assert met is not None
+    limited(flows, month | {"quantity": "2"})
+    (could,) = at_once(gate, lambda desk: flows.limits.reserve(met, (Wanted("month", 3 * NANOS),), 60, 0)(desk)[1])
+    assert could is None
+    assert flows.accounts.met(AccountId("nobody")) is None
+
+
+def test_whoever_finds_no_meter_to_fill_disturbs_nobody(flows: Flows) -> None:
+    """Servers look every other moment: it needs no lane, and all that is remembered stays."""
+    gate = limited(flows, *PLAN)
+    known = flows.accounts.get(gate.account.id)
+    with flows.ledger.writing(NOTHING) as connection:
+        connection.execute(select(lanes.c.lane).with_for_update())
+        flows.fill.run()
+    assert (flows.accounts.remembered(gate.account.id) is known) is flows.ledger.is_sqlite

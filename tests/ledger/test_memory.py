@@ -57,7 +57,7 @@ def test_it_is_what_a_list_adds_up_to(holdings: Holdings, seed: int) -> None:
         now_us += random.randrange(20)
         if holds and random.random() < 0.45:
             gone = holds.pop(random.randrange(len(holds)))
-            holdings.drop(1, gone.hold_id)
+            holdings.drop(1, gone)
         else:
             places = random.sample(PLACES, random.randint(1, 3))
             items = tuple(Wanted(name, random.randint(1, 10**20), value) for name, value in places)

@@ -11,6 +11,7 @@ from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
 from tallybook.core.changes import Count
 from tallybook.core.crossing import Crossing
+from tallybook.core.figures import Figures
 from tallybook.core.hold import Held, Hold
 from tallybook.core.lease import Lease
 from tallybook.core.limit import Limit
@@ -49,6 +50,11 @@ class Desk(Protocol):
     @property
     def scheme(self) -> Scheme:
         """The scheme that events of this transaction are read by; what was read before it is read again."""
+        ...
+
+    @property
+    def figures(self) -> Figures | None:
+        """What is remembered of usage in this transaction alone; None where it is remembered for longer."""
         ...
 
     def write(self, pending: Sequence[Pending]) -> list[Verdict]:

@@ -110,9 +110,9 @@ class Recall:
         self._figures = figures
         self._holds: Memory[HeldBy] = Memory(None if changes is None else changes.holds, HELD_KNOWN_MAX)
 
-    def in_lane(self, account: Account, count: Count | None) -> Known:
-        """Return what a lane may use; what is held it knows better."""
-        return Known(account, self._figures, self._holds, (count, None))
+    def in_lane(self, account: Account, count: Count | None, figures: Figures | None) -> Known:
+        """Return what a lane may use; *figures* are its transaction's own. What is held it knows better."""
+        return Known(account, figures or self._figures, self._holds, (count, None))
 
     def alone(self, account: Account) -> Known | None:
         """Return what may be used where nothing can be read; None where nothing is remembered at all."""

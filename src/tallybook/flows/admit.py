@@ -306,7 +306,7 @@ class Limits:
     def _look(self, desk: Desk, account: Account, now_us: int) -> Look:
         """Return what is true now, inside the lane; the account may have changed while the request waited."""
         fresh = desk.account(account, now_us)
-        known = self._recall.in_lane(fresh, desk.figures_count(fresh))
+        known = self._recall.in_lane(fresh, desk.figures_count(fresh), desk.figures)
         return Look(self._usage, desk.snapshot, desk, fresh, now_us, known=known)
 
     # --- lanes -------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class Accounts:
         changes: Changes | None = None,
     ) -> None:
         self._known: Memory[Account] = Memory(None if changes is None else changes.terms, ACCOUNTS_KNOWN_MAX)
+        self._met: dict[AccountId, Account] = {}
         self._accounts = accounts
         self._plans = plans
         self._own_limits = own_limits
@@ -82,7 +83,17 @@ class Accounts:
         if account is None:
             raise NotFound("there is no such account")
         self._known.keep(account_id, count, (now_us, account.same_until_us(now_us)), account)
+        if len(self._met) >= ACCOUNTS_KNOWN_MAX:
+            self._met.clear()
+        self._met[account_id] = account
         return account
+
+    def met(self, account_id: AccountId) -> Account | None:
+        """Return the account as it was some time ago, None if it was not asked for yet; never waits.
+
+        Accounts are never deleted and keep their number. For decisions in its lane, which reads it again.
+        """
+        return self._met.get(account_id)
 
     def remembered(self, account_id: AccountId) -> Account | None:
         """Return the account if that is known without asking the store, None otherwise; never waits."""

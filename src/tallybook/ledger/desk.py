@@ -11,12 +11,11 @@ from tallybook.core.arrears import Arrears
 from tallybook.core.changes import Count, Counts, Memory
 from tallybook.core.crossing import Crossing
 from tallybook.core.desk import Answered, Thing
-from tallybook.core.figures import Following
+from tallybook.core.figures import Figures, Following
 from tallybook.core.hold import Held, Hold, HoldState, Wanted
 from tallybook.core.ids import AccountId
 from tallybook.core.lease import Ending, Lease
 from tallybook.core.limit import Limit
-from tallybook.core.number import from_limbs
 from tallybook.core.pending import Pending
 from tallybook.core.plan import Account
 from tallybook.core.ports import Verdict
@@ -24,6 +23,7 @@ from tallybook.core.scheme import Scheme
 from tallybook.ledger import alert_rules, arrears, own_limits
 from tallybook.ledger.accounts import read_account
 from tallybook.ledger.gathered import Gathered
+from tallybook.ledger.held import HeldOnce
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.limit_tables import leases
 from tallybook.ledger.memory import ACCOUNTS_KNOWN_MAX, LaneMemory
@@ -32,10 +32,6 @@ from tallybook.ledger.resources import read_thing
 from tallybook.ledger.usage import Snapshot
 from tallybook.ledger.watch_changes import note_change
 
-_HELD = Hot(
-    "SELECT limit_name, value, sum(giga), sum(unit), sum(nano), count(*), min(expires_us) FROM hold_items"
-    " WHERE account_no = :account_no AND expires_us > :now_us GROUP BY limit_name, value"
-)
 _TAKEN = Hot(
     "SELECT count(*), min(CASE WHEN deadline_us < expires_us THEN deadline_us ELSE expires_us END) FROM leases"
     " WHERE account_no = :account_no AND limit_name = :limit_name AND ended_us IS NULL AND expires_us > :now_us"
@@ -80,13 +76,16 @@ class LaneDesk:
         self._touched = touched
         self._memory = memory
         self._gathered = Gathered(connection)
-        # Where nothing is remembered for longer, an account stays what it is while the transaction holds its lane.
+        # Where nothing is remembered for longer, all stays what it is while the transaction holds its lane, but for
+        # what is done at this desk.
         self._accounts = memory.accounts if memory.changes is not None else Memory(Counts(), ACCOUNTS_KNOWN_MAX)
         self._received_us = received_us
+        self._holdings = memory.holdings or HeldOnce()
+        self._used = Counts()
+        self._write = write
+        self.figures = None if memory.changes is not None else Figures(self._used)
         self.snapshot = snapshot
         self.scheme = scheme
-        self.write = write
-        self._held: tuple[tuple[int, int], tuple[Mapping[tuple[str, str], Held], int]] | None = None
 
     def finish(self) -> None:
         """Write what was gathered; nothing may be asked of the desk before that is done."""
@@ -104,15 +103,22 @@ class LaneDesk:
         known.keep(account.id, count, (at_us, fresh.same_until_us(at_us)), fresh)
         return fresh
 
+    def write(self, pending: Sequence[Pending]) -> list[Verdict]:
+        """Count events in this transaction."""
+        self._used.note({item.event.account_id for item in pending})
+        return self._write(pending)
+
     def figures_count(self, account: Account) -> Count | None:
         """Return what changes with the account's usage; None where that may not be remembered.
 
-        That is where other processes write, too, and where this transaction changed it.
+        Figures that outlive the transaction must not be of what it wrote itself, as it may be rolled back.
         """
         touched, changes = self._touched, self._memory.changes
-        if changes is None or account.id in touched.used or account.no in touched.terms:
+        if account.no in touched.terms:
             return None
-        return changes.figures.count(account.id)
+        if changes is None:
+            return self._used.count(account.id)
+        return None if account.id in touched.used else changes.figures.count(account.id)
 
     def own_limits(self, account_no: int) -> OwnLimits:
         """Return the account's exceptions from its plan."""
@@ -180,25 +186,16 @@ class LaneDesk:
 
     def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], Held]:
         """Return what live reservations hold, by (limit, value)."""
-        if self._memory.holdings is not None:
-            return self._memory.holdings.at(account_no, now_us, self._written).held()
-        return self._read_held(account_no, now_us)[0]
+        return self._holdings.at(account_no, now_us, lambda: self._written(account_no)).held()
 
     def holds_live(self, account_no: int, now_us: int) -> int:
         """Return how many reservations are live on the limit of the account that has most."""
-        if self._memory.holdings is not None:
-            return self._memory.holdings.at(account_no, now_us, self._written).live()
-        return self._read_held(account_no, now_us)[1]
+        return self._holdings.at(account_no, now_us, lambda: self._written(account_no)).live()
 
-    def _written(self) -> Connection:
-        """Return the transaction with all in it that was gathered."""
-        self._gathered.write()
+    def _written(self, account_no: int) -> Connection:
+        """Return the transaction with all in it that was gathered of an account's reservations."""
+        self._gathered.write_holds(account_no)
         return self._connection
-
-    def _read_held(self, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], Held], int]:
-        if self._held is None or self._held[0] != (account_no, now_us):
-            self._held = ((account_no, now_us), read_held(self._written(), account_no, now_us))
-        return self._held[1]
 
     def find_hold(self, account_no: int, hold_id: str) -> Hold | None:
         """Return a reservation, settled or not."""
@@ -212,17 +209,13 @@ class LaneDesk:
 
     def put_hold(self, account_no: int, hold: Hold, now_us: int) -> None:
         """Keep a new reservation."""
-        if self._memory.holdings is not None:
-            self._memory.holdings.put(account_no, hold)
+        self._holdings.put(account_no, hold)
         self._gathered.put_hold(account_no, hold, now_us)
-        self._held = None
 
     def settle_hold(self, account_no: int, hold: Hold) -> None:
         """Give back what a reservation holds; its state says how it ended."""
-        if self._memory.holdings is not None:
-            self._memory.holdings.drop(account_no, hold.hold_id)
+        self._holdings.drop(account_no, hold)
         self._gathered.settle_hold(account_no, hold)
-        self._held = None
 
     # --- leases --------------------------------------------------------------------------------------------------
 
@@ -291,16 +284,6 @@ class LaneDesk:
     def cross(self, account_no: int, crossing: Crossing, now_us: int) -> bool:
         """Write a crossing of a threshold and, unless it is late, its message; False if it was there already."""
         return put_crossing(self._connection, account_no, crossing, now_us)
-
-
-def read_held(connection: Connection, account_no: int, now_us: int) -> tuple[Mapping[tuple[str, str], Held], int]:
-    """Return what live reservations hold, by (limit, value), and how many there are of the one that has most."""
-    rows = _HELD.rows(connection, {"account_no": account_no, "now_us": now_us})
-    held = {
-        (name, value): Held(from_limbs(int(giga), int(unit), int(nano)), ends_us)
-        for name, value, giga, unit, nano, _, ends_us in rows
-    }
-    return held, max((int(row[5]) for row in rows), default=0)
 
 
 def read_slots_taken(connection: Connection, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:

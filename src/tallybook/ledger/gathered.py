@@ -93,6 +93,11 @@ class Gathered:
         if (account_no, hold_id) in self._holds or (account_no, hold_id) in self._settled:
             self.write()
 
+    def write_holds(self, account_no: int) -> None:
+        """Write what was gathered if anything of the account's reservations was."""
+        if any(owner == account_no for owner, _ in (*self._holds, *self._settled)):
+            self.write()
+
     def write_answer(self, account_no: int, key: str) -> None:
         """Write what was gathered if an answer under that key was."""
         if (account_no, key) in self._answers:

@@ -8,7 +8,8 @@ from tallybook.core.hold import Held
 from tallybook.core.ids import AccountId
 from tallybook.core.lease import Lease
 from tallybook.core.ports import UsageSnapshot
-from tallybook.ledger.desk import read_held, read_live_leases, read_slots_taken
+from tallybook.ledger.desk import read_live_leases, read_slots_taken
+from tallybook.ledger.held import read_held
 from tallybook.ledger.limit_tables import leases
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.tables import accounts
@@ -56,7 +57,7 @@ class HoldsInSnapshot:
 
     def held(self, account_no: int, now_us: int) -> Mapping[tuple[str, str], Held]:
         """Return what live reservations hold, by (limit, value)."""
-        return read_held(self._connection, account_no, now_us)[0]
+        return read_held(self._connection, account_no, now_us)
 
     def slots_taken(self, account_no: int, limit: str, now_us: int) -> tuple[int, int | None]:
         """Return how many leases of a limit are live, and when the first of them runs out."""

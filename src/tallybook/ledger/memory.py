@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from tallybook.core.changes import Changes, Memory
 from tallybook.core.hold import Held, Hold
 from tallybook.core.number import from_limbs
+from tallybook.ledger.held import Place
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.rows import fold, from_json
 
@@ -25,9 +26,6 @@ ACCOUNTS_KNOWN_MAX = 20_000
 ACCOUNTS_KEPT_MAX = 20_000
 ITEMS_KEPT_MAX = 500_000
 """Most accounts, and items of live reservations, remembered at once; beyond either all are read again."""
-
-Place = tuple[str, str]
-"""A limit, and the value of its *per* dimension or nothing."""
 
 _ITEMS = Hot(
     fold(
@@ -136,11 +134,11 @@ class Holdings:
             known.put(hold)
             self._items += len(hold.items)
 
-    def drop(self, account_no: int, hold_id: str) -> None:
+    def drop(self, account_no: int, hold: Hold) -> None:
         """Count a reservation no more."""
         known = self._accounts.get(account_no)
         if known is not None:
-            known.drop(hold_id)
+            known.drop(hold.hold_id)
 
     def forget(self) -> None:
         """Forget all: a transaction was rolled back."""

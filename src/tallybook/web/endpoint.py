@@ -137,6 +137,7 @@ class Endpoint:
         is_quick: Whether its work is always small, so that it need not wait behind what is not.
         never_waits: Whether its handler never waits, so that it need not leave the event loop while its account is
             remembered; what it would have to wait for it returns as `Later`.
+        in_lane: Whether all is decided in the account's lane, so that it is enough to have met the account before.
         errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
             little.
         example: An answer as it may look; *query_example* and *body_example* lead to it.
@@ -157,6 +158,7 @@ class Endpoint:
     idempotent: bool = False
     is_quick: bool = False
     never_waits: bool = False
+    in_lane: bool = False
     status: int = 200
     errors: Sequence[type[TallybookError] | TallybookError] = ()
     description: str = ""

@@ -142,7 +142,8 @@ class Pipeline:
             return None
         if raw is not None and len(raw) > AT_ONCE_BYTES_MAX:
             return None
-        return self._rooms.accounts.remembered(account_id)
+        accounts = self._rooms.accounts
+        return accounts.remembered(account_id) or (accounts.met(account_id) if endpoint.in_lane else None)
 
     async def _caller(self, endpoint: Endpoint, request: Request, pairs: Pairs) -> Caller:
         """Return who asks, if they may; a key that was seen a moment ago needs no thread."""

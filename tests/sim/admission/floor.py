@@ -17,6 +17,7 @@ from tallybook.core.lease import Lease
 from tallybook.core.limit import LimitState
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
+from tallybook.core.plan import Account
 from tallybook.core.window import Span, all_time
 from tallybook.flows.admit import Settled
 from tallybook.flows.lease import Granted
@@ -84,36 +85,40 @@ class Floor:
 
     def reserve(self, account_id: str, ttl_s: int = 600, **units: int | Decimal) -> tuple[Decision, Hold | None]:
         """Hold units of limits."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         action = self.limits.reserve(account, wanted(**units), ttl_s, self.clock.now_us())
         return self.limits.run(account, action).result()
 
     def commit(self, account_id: str, hold_id: str, **units: int | Decimal) -> Settled:
         """Settle a reservation with what was really used."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         action = self.limits.commit(account, hold_id, wanted(**units), None, self.clock.now_us())
         return self.limits.run(account, action).result()
 
     def release(self, account_id: str, hold_id: str) -> Hold:
         """Give a reservation back."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         return self.limits.run(account, self.limits.release(account, hold_id)).result()
 
     def grant(self, account_id: str, limit: str, ttl_s: int = 30, call_id: str | None = None) -> Granted:
         """Ask for a slot."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         action = self.leases.grant(account, limit, ttl_s, call_id, self.clock.now_us())
         return self.leases.run(account, action).result()
 
     def heartbeat(self, account_id: str, lease_id: str, token: str) -> Lease:
         """Keep a slot."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         action = self.leases.heartbeat(account, lease_id, token, self.clock.now_us())
         return self.leases.run(account, action).result()
 
+    def _met(self, account_id: str) -> Account:
+        """The account as the web hands it over to decisions in its lane: perhaps not as it is any more."""
+        return self.accounts.met(AccountId(account_id)) or self.accounts.get(AccountId(account_id))
+
     def let_go(self, account_id: str, lease_id: str, token: str) -> Lease:
         """Free a slot."""
-        account = self.accounts.get(AccountId(account_id))
+        account = self._met(account_id)
         action = self.leases.release(account, lease_id, token, self.clock.now_us())
         return self.leases.run(account, action).result()
 

@@ -144,6 +144,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         never_waits=True,
+        in_lane=True,
         idempotent=True,
         status=201,
         errors=(
@@ -175,6 +176,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         never_waits=True,
+        in_lane=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         body_example={"token": _TOKEN},
@@ -192,6 +194,7 @@ ENDPOINTS = (
         account=AccountOf.PATH,
         is_quick=True,
         never_waits=True,
+        in_lane=True,
         idempotent=True,
         errors=(FieldInvalid("is required", pointer="/token"), NotFound, LeaseLost, KeyReused, KeyInFlight),
         description="Releasing what has ended is harmless; another token than the lease's frees nothing.",
