@@ -63,6 +63,17 @@ class Trace:
     allowance: Allowance | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A request that found its endpoint, before anything of it but its key is looked at."""
+
+    match: Match
+    request: Request
+    pairs: Pairs
+    now_us: int
+    trace: Trace
+
+
 AT_ONCE_BYTES_MAX = 16 * 1024
 """Most bytes of a body that is read on the event loop."""
 QUICK_AT_ONCE = 32
@@ -109,30 +120,60 @@ class Pipeline:
             TallybookError: If it is refused.
             ClientGone: If nobody waits for the answer any more.
         """
-        endpoint = match.endpoint
-        pairs, now_us = _pairs(self._surface, request.query), self._rooms.clock.now_us()
-        caller = await self._caller(endpoint, request, pairs)
-        self._count(caller, now_us, trace)
-        trace.key_id = caller.key_id
-        account_id = account_meant(endpoint, caller, match.path, request.headers)
-        query = None if endpoint.query is None else read_query(endpoint.query, pairs)
-        asked = _Asked(caller, query, match.path, now_us, request)
-        raw = None
+        endpoint, access = match.endpoint, self._rooms.access
+        pairs = _pairs(self._surface, request.query)
+        arrived = _Arrived(match, request, pairs, self._rooms.clock.now_us(), trace)
+        token = None if endpoint.scope is None else _token(request.headers, pairs)
+        caller = ANONYMOUS if token is None else access.remembered(token)
+        if token is not None and caller is None:
+            if endpoint.body is None:  # nothing has to be awaited: one thread does it all
+                return await self._replied(
+                    endpoint, await self._crew(endpoint).run(lambda: self._whole(arrived, token))
+                )
+            caller = await self._crews.quick.run(lambda: access.authenticate(token))
+        assert caller is not None  # known by now
+        asked, account_id = self._admit(arrived, caller)
+        return await self._replied(endpoint, await self._answer(endpoint, asked, account_id))
+
+    async def _answer(self, endpoint: Endpoint, asked: "_Asked", account_id: AccountId | None) -> object:
+        """Receive the body, if there is one, and have the handler run."""
+        raw, request = None, asked.request
         if endpoint.body is not None:
             is_there = request.arrival is not None and request.arrival.is_complete
             raw = await receive_body(request.receive, request.headers, self._body_bytes_max, is_there=is_there)
-        crew = self._crews.quick if endpoint.is_quick else self._crews.common
+        crew = self._crew(endpoint)
         known = self._remembered(endpoint, account_id, raw, request.headers)
         if known is None:
-            answer = await crew.run(lambda: self._call(endpoint, asked, account_id, raw))
-        else:
-            answer = self._handle(endpoint, asked, known, raw)
-            if isinstance(answer, Later):
-                work = answer.work
-                answer = await crew.run(lambda: _encoded(work()))
+            return await crew.run(lambda: self._call(endpoint, asked, account_id, raw))
+        answer = self._handle(endpoint, asked, known, raw)
+        if isinstance(answer, Later):
+            work = answer.work
+            return await crew.run(lambda: _encoded(work()))
+        return answer
+
+    async def _replied(self, endpoint: Endpoint, answer: object) -> Reply:
         if isinstance(answer, Pending):
-            answer = answer.then(await crew.outcome(answer.future))
+            answer = answer.then(await self._crew(endpoint).outcome(answer.future))
         return _reply(endpoint, answer)
+
+    def _crew(self, endpoint: Endpoint) -> Crew:
+        return self._crews.quick if endpoint.is_quick else self._crews.common
+
+    def _whole(self, arrived: _Arrived, token: str) -> object:
+        """Look the key up, then do all the rest of a request without a body."""
+        asked, account_id = self._admit(arrived, self._rooms.access.authenticate(token))
+        return self._call(arrived.match.endpoint, asked, account_id, None)
+
+    def _admit(self, arrived: _Arrived, caller: Caller) -> "tuple[_Asked, AccountId | None]":
+        """Let *caller* in if they may, and read what is asked about which account."""
+        match, request, trace, now_us = arrived.match, arrived.request, arrived.trace, arrived.now_us
+        if match.endpoint.scope is not None:
+            check_caller(match.endpoint, caller)
+        self._count(caller, now_us, trace)
+        trace.key_id = caller.key_id
+        account_id = account_meant(match.endpoint, caller, match.path, request.headers)
+        query = None if match.endpoint.query is None else read_query(match.endpoint.query, arrived.pairs)
+        return _Asked(caller, query, match.path, now_us, request), account_id
 
     def _remembered(
         self, endpoint: Endpoint, account_id: AccountId | None, raw: bytes | None, headers: Headers
@@ -144,16 +185,6 @@ class Pipeline:
             return None
         accounts = self._rooms.accounts
         return accounts.remembered(account_id) or (accounts.met(account_id) if endpoint.in_lane else None)
-
-    async def _caller(self, endpoint: Endpoint, request: Request, pairs: Pairs) -> Caller:
-        """Return who asks, if they may; a key that was seen a moment ago needs no thread."""
-        if endpoint.scope is None:
-            return ANONYMOUS
-        token, access = _token(request.headers, pairs), self._rooms.access
-        caller = access.remembered(token)
-        if caller is None:
-            caller = await self._crews.quick.run(lambda: access.authenticate(token))
-        return check_caller(endpoint, caller)
 
     def _count(self, caller: Caller, now_us: int, trace: Trace) -> None:
         if self._limiter is None:
