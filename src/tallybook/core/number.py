@@ -106,10 +106,10 @@ def ratio(numerator: int, denominator: int, places: int) -> Decimal:
 
 def shortest(scaled: int, places: int) -> int | Decimal:
     """Return scaled / 10^places as the shortest JSON number: an int where it is whole, else without trailing zeros."""
-    units, rest = divmod(abs(scaled), int(10**places))
-    if not rest:
-        return -units if scaled < 0 else units
-    return Decimal(f"{'-' if scaled < 0 else ''}{units}.{rest:0{places}d}".rstrip("0"))
+    while scaled % 10 == 0 and places:
+        scaled //= 10
+        places -= 1
+    return Decimal(scaled).scaleb(-places, _WIDE) if places else scaled
 
 
 @cache

@@ -41,7 +41,7 @@ class SummaryQuery(msgspec.Struct, frozen=True):
 # --- their JSON ----------------------------------------------------------------------------------------------------
 
 
-class Point(msgspec.Struct, frozen=True):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """One UTC day."""
 
     day: str
@@ -117,14 +117,8 @@ def write_daily(answers: Sequence[Answer]) -> list[Point]:
     zeros = [0] * len(days)
     voice, chat = (seconds.groups.get((channel,), zeros) for channel in ("voice", "chat"))
     lasted = minutes_each(voice), minutes_each(chat)
-    rows = zip(
-        start_texts(days, day_text),
-        counts_from_nanos(calls.values),
-        *lasted,
-        counts_from_nanos(runs.values),
-        strict=True,
-    )
-    return [Point(*row) for row in rows]
+    counted = counts_from_nanos(calls.values), *lasted, counts_from_nanos(runs.values)
+    return list(map(Point, start_texts(days, day_text), *counted))
 
 
 def write_summary(answers: Sequence[Answer], inventory: Mapping[str, ResourceCount]) -> Summary:

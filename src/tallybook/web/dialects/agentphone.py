@@ -25,6 +25,7 @@ from tallybook.core.window import (
     floor_minute,
     last_days,
     last_months,
+    start_texts,
     today_us,
 )
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
@@ -114,7 +115,7 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
     period_end: str
 
 
-class Day(msgspec.Struct, frozen=True):
+class Day(msgspec.Struct, frozen=True, gc=False):
     """One day of ``/v1/usage/daily``."""
 
     date: str
@@ -218,8 +219,8 @@ def _rolled_back(answer: Answer) -> tuple[int, int, int, int]:
 
 def write_daily(windows: Sequence[Span], answers: Sequence[Answer]) -> Daily:
     """Return the days, oldest first."""
-    rows = zip(windows, *(counts_from_nanos(answer.values) for answer in answers), strict=True)
-    return Daily([Day(day_text(window.start_us), *counts) for window, *counts in rows], days=len(windows))
+    counts = [counts_from_nanos(answer.values) for answer in answers]
+    return Daily(list(map(Day, start_texts(windows, day_text), *counts)), days=len(windows))
 
 
 def write_monthly(windows: Sequence[Span], answers: Sequence[Answer]) -> Monthly:

@@ -100,14 +100,14 @@ class Summary(msgspec.Struct, frozen=True):
     billing_status: str
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class Tokens(msgspec.Struct, frozen=True, gc=False):
     """Tokens of language models."""
 
     input: int
     output: int
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One bucket of ``/api/v1/usage/details``; *storage_mb* only where storage was asked for."""
 
     date: str
@@ -213,12 +213,7 @@ def write_details(windows: Sequence[Span], answers: dict[str, Answer]) -> Detail
     values = {name: answer.values for name, answer in answers.items()}
     minutes = minutes_carried(values.get("voice", zeros))
     calls, tokens_in, tokens_out = (counts_from_nanos(values.get(name, zeros)) for name in ("api", "input", "output"))
-    rows = [
-        Row(day, spoken, called, Tokens(given, taken))
-        for day, spoken, called, given, taken in zip(
-            start_texts(windows, day_text), minutes, calls, tokens_in, tokens_out, strict=True
-        )
-    ]
+    rows = list(map(Row, start_texts(windows, day_text), minutes, calls, map(Tokens, tokens_in, tokens_out)))
     if "storage" in values:
         stored = map(number_from_nanos, values["storage"])
         rows = [msgspec.structs.replace(row, storage_mb=megabytes) for row, megabytes in zip(rows, stored, strict=True)]

@@ -103,7 +103,7 @@ class Summary(msgspec.Struct, frozen=True):
     by_api: list[ApiLine]
 
 
-class TimePoint(msgspec.Struct, frozen=True):
+class TimePoint(msgspec.Struct, frozen=True, gc=False):
     """One bucket of an API's time."""
 
     date: str
@@ -169,14 +169,15 @@ def read_summary(span: Span) -> list[Question]:
 
 
 def read_detail(api_id: str, endpoint: str | None, points: Sequence[Span], span: Span) -> list[Question]:
-    """Return what the detail asks of one API, and whether it was ever used."""
-    filters = {"api_id": (api_id,)}
-    asked = filters if endpoint is None else {**filters, "endpoint": (endpoint,)}
-    return [
-        *(Question(meter, points, filters=asked) for meter in METERS),
-        Question("request_cost_usd", [span], filters=asked),
-        Question("requests", [all_time()], filters=filters),
-    ]
+    """Return what the detail asks of one API."""
+    filters = {"api_id": (api_id,)} if endpoint is None else {"api_id": (api_id,), "endpoint": (endpoint,)}
+    cost = Question("request_cost_usd", [span], filters=filters)
+    return [*(Question(meter, points, filters=filters) for meter in METERS), cost]
+
+
+def read_ever(api_id: str) -> list[Question]:
+    """Return what tells whether an API was ever used."""
+    return [Question("requests", [all_time()], filters={"api_id": (api_id,)})]
 
 
 # --- from our answers to their JSON ----------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
     requests, errors, latency, timed = (answer.values for answer in answers)
     texts = start_texts(answers[0].question.windows, _POINT_TEXTS[step])
     counts = counts_from_nanos(requests), counts_from_nanos(errors)
-    return [TimePoint(*row) for row in zip(texts, *counts, whole_means(latency, timed), strict=True)]
+    return list(map(TimePoint, texts, *counts, whole_means(latency, timed)))
 
 
 def point_text(instant_us: int, step: Step) -> str:
@@ -322,10 +323,12 @@ def detail(ask: Ask[DetailQuery, None]) -> Detail:
     rooms, account, api_id, query = ask.rooms, ask.account, ask.path["api_id"], ask.query
     span, period = read_period(query, ask.now_us)
     points = read_points(span, query.granularity)
-    *answers, cost, ever = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
+    *answers, cost = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
     subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.resource_id == api_id]
-    if not ever.value and not subscribed:
-        raise NotFound("there is no such API")
+    if not subscribed and not any(answers[0].values):
+        (ever,) = rooms.measure.ask(account, read_ever(api_id))
+        if not ever.value:
+            raise NotFound("there is no such API")
     names = write_names([api_id], rooms.measure.names(account, "api_id", [api_id]), subscribed)
     plan = rooms.accounts.plan_of(account)
     line = write_line(api_id, names[api_id], [sum(answer.values) for answer in (*answers, cost)])
