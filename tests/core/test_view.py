@@ -8,9 +8,10 @@ from tallybook.core.errors import NotFound, ParameterInvalid
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.price import Price
-from tallybook.core.scheme import Generation, State, make_scheme, shapes_needed
+from tallybook.core.scheme import Answering, Generation, State, make_scheme, shapes_needed
 from tallybook.core.shape import Shape
-from tallybook.core.view import SumRows, Sums, View, join_groups, make_view
+from tallybook.core.sums import SumRows
+from tallybook.core.view import Sums, View, join_groups, make_view
 from tallybook.core.window import Span
 from tests.support.events import CATALOGUE
 from tests.support.works import BUILTIN
@@ -160,9 +161,9 @@ def test_groups_of_several_views_become_one_numbering() -> None:
     found = [one.number_groups(SERIES, ()) for one in views]
     joined = join_groups(views, found)
     assert {1, 2, 3} == set(joined)
-    rows = [[1, joined[series_no], 10**series_no, 0, 0, 0, 0] for series_no in SERIES]
+    rows = SumRows([1] * 3, [joined[no] for no in SERIES], [10**no for no in SERIES], sums={0: [0] * 3})
     for one in views:
-        one.add_rows(SumRows((0,), rows), 0, range(2))
+        one.add_rows(rows)
     counted = [{key: values[1] // NANOS for key, values in one.answer().groups.items()} for one in views]
     assert {(): 1110} == counted[0]
     assert {("true",): 10, ("false",): 1100} == counted[1]
@@ -208,4 +209,4 @@ def test_events_that_no_meter_reads_are_never_coarse() -> None:
     """Their types are their series."""
     unmetered = Generation(2, 1, State.SERVING, Shape("*", dimensions=("type",)))
     question = Question("events_unmetered", WINDOWS)
-    assert not View(question, load_catalogue(BUILTIN).meter("events_unmetered"), unmetered).is_coarse(())
+    assert not View(question, Answering(load_catalogue(BUILTIN).meter("events_unmetered"), unmetered, {})).is_coarse(())

@@ -1,5 +1,6 @@
 """Summaries of days and months: they say what their series say, and appear nowhere but in sums."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -12,6 +13,7 @@ from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.ports import Place
 from tallybook.core.shape import Shape
+from tallybook.core.sums import Wanted
 from tallybook.core.window import Span, last_days, last_months
 from tallybook.ledger import recent
 from tallybook.ledger.migrate import migrate
@@ -78,14 +80,18 @@ def test_a_summary_says_what_its_series_say(
         for groups in (taken, None) if not filters else (taken,):
             told = []
             for summary in (False, True):
-                sums: dict[tuple[int, int], list[int]] = {}
-                place = Place(account.no, type_no, (0, 3), summary=summary)
+                sums: Counter[tuple[int, str]] = Counter()
+                wanted = Wanted(events=True, counts=(0, 3), sums=(0, 3))
+                place = Place(account.no, type_no, wanted, summary=summary)
                 for rows in snapshot.sums(place, segments(minutes), groups):
-                    for window, group, *rest in rows.rows:
-                        known = sums.setdefault((window, group), [0] * 5)
-                        for at, value in enumerate(rest[:5]):
-                            known[at] += value if rows.slots[:1] == (0,) or not at else 0
-                told.append(sums)
+                    assert rows.groups is None
+                    columns = {"events": rows.events or [0] * len(rows.windows)}
+                    columns |= {f"count {slot}": column for slot, column in rows.counts.items()}
+                    columns |= {f"sum {slot}": column for slot, column in rows.sums.items()}
+                    for name, column in columns.items():
+                        for window, value in zip(rows.windows, column, strict=True):
+                            sums[window, name] += value
+                told.append({key: value for key, value in sums.items() if value})
             assert told[0] == told[1]
             assert told[0]
 

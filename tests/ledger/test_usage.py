@@ -3,6 +3,7 @@
 import itertools
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,9 @@ from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
 from tallybook.core.window import Granularity, Span, last_days, tile, zone
-from tallybook.ledger import usage
+from tallybook.ledger import known, usage
+from tallybook.ledger.tables import SUMS
+from tallybook.ledger.usage import Snapshot
 from tests.support.events import NOW_US, EventBody, jobs
 from tests.support.model import Book
 from tests.support.works import Works, job, named
@@ -44,7 +47,7 @@ def later(event: EventBody, by_us: int) -> EventBody:
     count=st.integers(1, 80),
     offset_us=st.sampled_from((0, 1, MINUTE_US, HOUR_US)),
     run=st.sampled_from((1, 2, 16, 10_000)),
-    most=st.sampled_from((0, 3, 1_500)),
+    most=st.sampled_from((0, 30, 4_000)),
 )
 def test_long_and_short_runs_of_windows_say_the_same(
     works: Works, events: list[EventBody], *, granularity: Granularity, count: int, offset_us: int, run: int, most: int
@@ -78,19 +81,56 @@ def test_windows_with_gaps_are_read_each_by_itself(works: Works) -> None:
 # --- series remembered ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("lists", "series"), [(2_000, 500), (1, 500), (2_000, 3), (1, 1)])
+@pytest.mark.parametrize(("series", "one"), [(50_000, 500), (10, 500), (50_000, 3), (1, 1), (0, 500)])
 def test_new_series_are_seen_at_once_whatever_is_remembered(
-    works: Works, monkeypatch: pytest.MonkeyPatch, lists: int, series: int
+    works: Works, monkeypatch: pytest.MonkeyPatch, series: int, one: int
 ) -> None:
     """Question after question, while series are added by this process and by another, with any room to remember."""
-    monkeypatch.setattr(usage, "LISTS_KEPT_MAX", lists)
-    monkeypatch.setattr(usage, "SERIES_KEPT_MAX", series)
+    monkeypatch.setattr(known, "SERIES_KEPT_MAX", series)
+    monkeypatch.setattr(known, "LIST_KEPT_MAX", one)
     with Works(str(works.ledger.engine.url.render_as_string(hide_password=False))) as other:
         for n in range(8):
             for account_id in ("acme", "evil"):
                 (works, other)[n % 2].write([job(f"{n}", account_id, worker=f"w{n}", cpu=n)])
                 assert {f"w{m}": m * NANOS for m in range(n + 1)} == works.groups(account_id, "job_cpu", "worker")
                 assert n * NANOS == works.total(account_id, "job_cpu", worker=f"w{n}")
+
+
+def test_the_lists_that_were_read_last_are_remembered(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there is room for, of all accounts together; one that grew is counted once."""
+    monkeypatch.setattr(known, "SERIES_KEPT_MAX", 4)
+    remembered = works.measure._store._known  # type: ignore[attr-defined]
+    for account_id, workers in (("acme", 1), ("evil", 2), ("acme", 2), ("late", 2)):
+        works.write([job(f"{account_id}-{n}", account_id, worker=f"w{n}") for n in range(workers)])
+        assert workers == len(works.groups(account_id, "jobs", "worker"))
+    numbers = {account_id: works.account(account_id).no for account_id in ("acme", "late")}
+    assert list(numbers.values()) == [account_no for account_no, _ in remembered._lists]
+    assert 4 == remembered._series == sum(len(listed.dims) for listed in remembered._lists.values())
+
+
+def test_inside_a_transaction_what_it_writes_is_seen(works: Works) -> None:
+    """Also where the same was read before: a series, and a row before all that there were."""
+    works.write([job("0", worker="w0"), later(job("1", worker="w0"), -80 * HOUR_US)])
+    account, type_no = works.account("acme"), works.metering.scheme.serving["job"].type_no
+    hours = tile(Span(NOW_US - 100 * HOUR_US, NOW_US + HOUR_US), Granularity.HOUR, zone("UTC"))
+    questions = [Question("jobs", [*hours[place::2]], ("worker",)) for place in (0, 1)]
+    with works.ledger.writing() as connection:
+        snapshot = Snapshot(connection, sqlite=works.ledger.is_sqlite)
+
+        def seen() -> Counter[object]:
+            found: Counter[object] = Counter()
+            for answer in works.measure.ask_in(snapshot, account, questions):
+                found.update({key: sum(values) for key, values in answer.groups.items()})
+            return found
+
+        assert {("w0",): 2 * NANOS} == seen()
+        made = f"{account.no}, 99, {type_no}, 'key', '{{\"worker\": \"w9\"}}', 0"
+        mine = f"account_no = {account.no} AND type_no = {type_no}"
+        columns = f"account_no, type_no, minute - 5400, 99, part, {', '.join(SUMS)}"
+        connection.exec_driver_sql(f"INSERT INTO series VALUES ({made})")
+        connection.exec_driver_sql(f"INSERT INTO recent SELECT {columns} FROM recent WHERE {mine} AND part = 0")
+        assert {("w0",): 2 * NANOS, ("w9",): NANOS} == seen()
+        connection.rollback()
 
 
 def test_an_older_snapshot_does_not_spoil_what_is_remembered(works: Works) -> None:

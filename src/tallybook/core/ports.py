@@ -20,7 +20,7 @@ from tallybook.core.plan import Account, Plan, Subscription
 from tallybook.core.resource import Life, Resource, ResourceCount
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
-from tallybook.core.view import SumRows
+from tallybook.core.sums import NOTHING_WANTED, SumRows, Wanted
 from tallybook.core.window import Span
 
 # --- writing events ---------------------------------------------------------------------------------------------------
@@ -171,14 +171,14 @@ class UsageSnapshot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a question's numbers lie: slots for sums (numbers from 0), or the place of a mark or unique.
+    """Where a question's numbers lie: the sums that are *wanted*, by slots from 0, or the place of a mark or unique.
 
     *summary* says that days and months may be read from summaries, which do not tell free text apart.
     """
 
     account_no: int
     type_no: int
-    slots: tuple[int, ...] = ()
+    wanted: Wanted = NOTHING_WANTED
     place: int = 0
     summary: bool = False
 

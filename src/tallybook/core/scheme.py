@@ -1,7 +1,7 @@
 """The catalogue in force: event types and meters joined with the numbers under which the ledger keeps them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tallybook.core.aggregate import Reading
@@ -10,7 +10,7 @@ from tallybook.core.errors import Conflict
 from tallybook.core.event import Event
 from tallybook.core.meter import Meter
 from tallybook.core.resource import Change
-from tallybook.core.shape import CLOSED, Shape, TypeReader, readers, shape_of, type_in
+from tallybook.core.shape import CLOSED, Shape, TypeReader, meter_filters, readers, shape_of, type_in
 from tallybook.core.usual import Usual
 
 _RESOURCE_TYPES = frozenset(Change)
@@ -54,17 +54,26 @@ class Scheme:
     readers: Mapping[str, TypeReader]
     usual: Usual
     unmetered_nos: tuple[int, ...]
+    _answering: dict[str, "Answering"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unmetered(self, event: Event) -> tuple[Reading, ...]:
         """Return the readings that count an event which no meter reads, by its type."""
         return tuple([Reading(type_no, (event.type,), ()) for type_no in self.unmetered_nos])
 
-    def generation_of(self, meter: Meter) -> Generation:
-        """Return the generation that answers questions to *meter*.
+    def answering(self, meter: Meter) -> "Answering":
+        """Return what answers questions to *meter*.
 
         Raises:
             Conflict: While the meter is still being filled from earlier events.
         """
+        known = self._answering.get(meter.name)
+        if known is None or known.meter is not meter:
+            generation = self._generation_of(meter)
+            filters = {name: frozenset(values) for name, values in meter_filters(meter, generation.shape).items()}
+            known = self._answering[meter.name] = Answering(meter, generation, filters)
+        return known
+
+    def _generation_of(self, meter: Meter) -> Generation:
         generation = self.serving.get(meter.event_type)
         event = type_in(self.catalogue, meter.event_type)
         if generation is None or not generation.shape.covers(shape_of(event, [meter], generation.shape.dimensions)):
@@ -80,6 +89,15 @@ class Scheme:
             for place, name in enumerate(shape.dimensions)
             if event is None or name not in event.fields or event.fields[name].kind not in CLOSED
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What answers questions to a meter: a generation, and which values a series must have there to count for it."""
+
+    meter: Meter
+    generation: Generation
+    filters: Mapping[str, frozenset[str]]
 
 
 def make_scheme(version: int, catalogue: Catalogue, generations: Iterable[Generation]) -> Scheme:

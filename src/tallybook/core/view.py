@@ -1,6 +1,6 @@
 """One question on its way to an answer: which rollups it looks at, and how their rows become its values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -8,17 +8,16 @@ from tallybook.core.aggregate import Reading, value_of_max, value_of_min
 from tallybook.core.catalogue import DIMENSIONS_MAX, UNMETERED
 from tallybook.core.errors import FieldInvalid, ParameterInvalid
 from tallybook.core.event import Event
-from tallybook.core.meter import Aggregation, Answer, Meter, Question, Share
-from tallybook.core.number import NANOS, from_limbs
+from tallybook.core.meter import Aggregation, Answer, Question, Share
+from tallybook.core.number import NANOS
 from tallybook.core.price import Price, unit_price
-from tallybook.core.scheme import Generation, Scheme
-from tallybook.core.shape import meter_filters
+from tallybook.core.scheme import Answering, Scheme
+from tallybook.core.sums import SumRows, Wanted
 
 GroupKey = tuple[str | None, ...]
 Group = tuple[GroupKey, int]
 """What is told apart: a key, and a unit price."""
 
-_EVENTS_AT, _SLOTS_AT, _SLOT_COLUMNS = 2, 3, 4
 _ONE_GROUP: Sequence[Group | None] = (((), 0),)
 _MARKS = {Aggregation.MIN, Aggregation.MAX, Aggregation.LAST}
 
@@ -30,28 +29,16 @@ class Sums(msgspec.Struct, frozen=True, gc=False):
     slots: Sequence[tuple[int, int]]
 
 
-class SumRows(msgspec.Struct, frozen=True):
-    """Sums by window and group, as the ledger adds them up.
-
-    Attributes:
-        slots: Which fields the rows carry.
-        rows: Window, group, events, and for each slot how many events carried it and their sum in three limbs.
-    """
-
-    slots: tuple[int, ...]
-    rows: list[list[int]]
-
-
 class View:
     """A question joined with the generation that answers it, and the values gathered so far."""
 
-    def __init__(self, question: Question, meter: Meter, generation: Generation) -> None:
+    def __init__(self, question: Question, answering: Answering) -> None:
         self.question = question
-        self.meter = meter
-        self.generation = generation
+        self.meter = meter = answering.meter
+        self.generation = answering.generation
         self.priced_by = meter.priced_by if question.share is Share.ALL else None
-        shape = generation.shape
-        self.filters: dict[str, frozenset[str]] = {n: frozenset(v) for n, v in meter_filters(meter, shape).items()}
+        shape = self.generation.shape
+        self.filters = dict(answering.filters)
         for name, values in question.filters.items():
             known = self.filters.get(name)
             self.filters[name] = frozenset(values) if known is None else known & frozenset(values)
@@ -82,6 +69,17 @@ class View:
         filters = frozenset(self.filters.items())
         return self.generation.type_no, kind, self.question.group_by, filters, self.priced_by
 
+    @property
+    def wanted(self) -> Wanted:
+        """What is to be added up, where that is sums."""
+        if self.meter.aggregation is not Aggregation.SUM:
+            return Wanted(events=not self.slots, counts=self.slots[:1])
+        if self.question.share is Share.UNCARRIED:
+            return Wanted(events=True, counts=self.slots[:1])
+        if self.priced_by is not None:
+            return Wanted(events=True, counts=self.slots[:1], sums=self.slots)
+        return Wanted(sums=self.slots)
+
     def is_coarse(self, prices: Sequence[Price]) -> bool:
         """Whether summaries, which hold sums, say all that is asked: no free text decides what counts or its price."""
         if self.is_mark or self.is_unique:
@@ -101,15 +99,20 @@ class View:
 
     def matches(self, dims: Mapping[str, str]) -> bool:
         """Whether a series with these dimension values counts."""
-        return all(dims.get(name) in values for name, values in self.filters.items())
+        for name, values in self.filters.items():  # noqa: SIM110 - for each series of each question: three times as fast
+            if dims.get(name) not in values:
+                return False
+        return True
 
     def number_groups(self, series: Mapping[int, Mapping[str, str]], prices: Sequence[Price]) -> dict[int, int]:
         """Return the group number of each series that counts; a group is a key and a unit price."""
+        matches = self.matches
+        counting = [(series_no, dims) for series_no, dims in series.items() if matches(dims)]
+        if not (self.question.group_by or self.priced_by):
+            self._groups = _ONE_GROUP if counting else ()
+            return {series_no: 0 for series_no, _ in counting}
         numbers: dict[Group, int] = {}
-        found: dict[int, int] = {}
-        for series_no, dims in series.items():
-            if self.matches(dims):
-                found[series_no] = numbers.setdefault(self._group_of(dims, prices), len(numbers))
+        found = {no: numbers.setdefault(self._group_of(dims, prices), len(numbers)) for no, dims in counting}
         self._groups = list(numbers)
         return found
 
@@ -137,64 +140,53 @@ class View:
         key, price = self._group(group)
         self._row(key)[window] += self.value(sums, price)
 
-    def add_rows(self, sums: SumRows, first: int, places: Sequence[int]) -> None:
-        """Count rows of sums; their window *first* is the first of *places* here, and so on."""
-        if not sums.rows:
+    def add_rows(self, sums: SumRows) -> None:
+        """Count rows of sums."""
+        if not sums.windows:
             return
-        only = self._groups[0] if len(self._groups) == 1 else None
-        if only is not None and len(places) == len(self.question.windows) and self._add_plain(sums, first, only[0]):
+        lines = self._lines(sums.groups)
+        values = self._values_of(sums)
+        if values is None:
             return
-        value = self._value_of_row(sums.slots)
-        lines: dict[int, tuple[list[int], int]] = {}
-        for row in sums.rows:
-            told = lines.get(row[1])
-            if told is None:
-                group = self._groups[row[1]]
-                if group is None:
-                    continue
-                told = lines[row[1]] = self._row(group[0]), group[1]
-            told[0][places[row[0] - first]] += value(row, told[1])
+        only = next(iter(lines.values()))
+        if sums.groups is not None and any(line is not only for line in lines.values()):
+            for window, group, value in zip(sums.windows, sums.groups, values, strict=True):
+                if (line := lines[group]) is not None:
+                    line[window] += value
+        elif only is not None:
+            for window, value in zip(sums.windows, values, strict=True):
+                only[window] += value
 
-    def _add_plain(self, sums: SumRows, first: int, key: GroupKey) -> bool:
-        """Count rows where the meter is a count or the sum of one field, in one group and in every window; these are
-        most. False for others.
-        """
-        at = _EVENTS_AT
-        if self.slots:
-            if len(self.slots) > 1 or self.slots[0] not in sums.slots:
-                return False
-            at = _SLOTS_AT + _SLOT_COLUMNS * sums.slots.index(self.slots[0])
-        if self.meter.aggregation is Aggregation.COUNT:
-            line = self._row(key)
-            for row in sums.rows:
-                line[row[0] - first] += row[at] * NANOS
-            return True
-        if self.priced_by is not None or self.question.share is Share.UNCARRIED:
-            return False
-        giga, unit, nano = range(at + 1, at + _SLOT_COLUMNS)
-        line = self._row(key)
-        for row in sums.rows:
-            line[row[0] - first] += (row[giga] * NANOS + row[unit]) * NANOS + row[nano]
-        return True
+    def _lines(self, groups: Sequence[int] | None) -> dict[int, list[int] | None]:
+        """Return where the values of each of *groups* go; a group that has rows is in the answer."""
+        known = ((number, self._groups[number]) for number in ((0,) if groups is None else dict.fromkeys(groups)))
+        return {number: None if group is None else self._row(group[0]) for number, group in known}
 
-    def _value_of_row(self, slots: Sequence[int]) -> Callable[[list[int], int], int]:
-        """Return what makes a row and a price into nanos, as `value` does; the usual meters look at one place only."""
-        at = [_SLOTS_AT + _SLOT_COLUMNS * slots.index(slot) for slot in self.slots if slot in slots]
+    def _values_of(self, sums: SumRows) -> Sequence[int] | None:
+        """Return the value in nanos of each row, as `value` says it of one; None where they say nothing."""
         if self.meter.aggregation is not Aggregation.SUM:
-            counted = at[0] if at else _EVENTS_AT if not self.slots else None
-            return lambda row, _: 0 if counted is None else row[counted] * NANOS
+            counted = sums.counts.get(self.slots[0]) if self.slots else sums.events
+            return None if counted is None else [count * NANOS for count in counted]
         if self.question.share is Share.UNCARRIED:
-            carrying = at[0] if at else None
-            return lambda row, _: (row[_EVENTS_AT] - (0 if carrying is None else row[carrying])) * NANOS
+            return [count * NANOS for count in self._uncarried(sums)]
+        found = [sums.sums[slot] for slot in self.slots if slot in sums.sums]
         if self.priced_by is not None:
-            carried = at[0] if at else None
-            return lambda row, price: (
-                (row[_EVENTS_AT] - (0 if carried is None else row[carried])) * price + _sum(row, at)
-            )
-        if len(at) != 1:
-            return lambda row, _: _sum(row, at)
-        (giga,) = (place + 1 for place in at)
-        return lambda row, _: (row[giga] * NANOS + row[giga + 1]) * NANOS + row[giga + 2]
+            found.append(self._priced(sums))
+        if len(found) > 1:
+            return [sum(values) for values in zip(*found, strict=True)]
+        return found[0] if found else None
+
+    def _uncarried(self, sums: SumRows) -> list[int]:
+        """Return how many events of each row did not carry the field; which events there were may be told elsewhere."""
+        none = [0] * len(sums.windows)
+        events, carried = sums.events or none, sums.counts.get(self.slots[0], none)
+        return [count - carrying for count, carrying in zip(events, carried, strict=True)]
+
+    def _priced(self, sums: SumRows) -> list[int]:
+        """Return what the events of each row cost that did not carry the field, at the price of their group."""
+        groups = sums.groups or [0] * len(sums.windows)
+        prices = {number: 0 if group is None else group[1] for number, group in enumerate(self._groups)}
+        return [count * prices[group] for count, group in zip(self._uncarried(sums), groups, strict=True)]
 
     def add_mark(self, window: int, group: int, mark: str) -> None:
         """Count the greatest mark of a window and group."""
@@ -292,10 +284,6 @@ def join_groups(views: Sequence[View], found: Sequence[Mapping[int, int]]) -> di
     return joined
 
 
-def _sum(row: Sequence[int], at: Sequence[int]) -> int:
-    return sum(from_limbs(row[place + 1], row[place + 2], row[place + 3]) for place in at)
-
-
 def make_view(scheme: Scheme, question: Question) -> View:
     """Join *question* with the generation that answers it.
 
@@ -305,8 +293,8 @@ def make_view(scheme: Scheme, question: Question) -> View:
         Conflict: While the meter is being filled.
     """
     meter = scheme.catalogue.meter(question.meter)
-    generation = scheme.generation_of(meter)
-    dimensions = meter.dimensions if question.share is Share.ALL else generation.shape.dimensions
+    answering = scheme.answering(meter)
+    dimensions = meter.dimensions if question.share is Share.ALL else answering.generation.shape.dimensions
     if len(question.group_by) > DIMENSIONS_MAX or len(set(question.group_by)) != len(question.group_by):
         raise ParameterInvalid(f"must be at most {DIMENSIONS_MAX} different dimensions", parameter="group_by")
     for parameter, names in (("group_by", question.group_by), ("filter", question.filters)):
@@ -316,4 +304,4 @@ def make_view(scheme: Scheme, question: Question) -> View:
                 raise ParameterInvalid(
                     f"{meter.name} has no dimension {name[:64]!r}; it has {known}", parameter=parameter
                 )
-    return View(question, meter, generation)
+    return View(question, answering)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tallybook.core.bill import Calendar, Card, parts_of
 from tallybook.core.catalogue import Catalogue
-from tallybook.core.cover import Cover, Segment, cover
+from tallybook.core.cover import Segment, cover
 from tallybook.core.errors import ParameterInvalid
 from tallybook.core.event import Admission, Event, read_event
 from tallybook.core.ids import AccountId
@@ -20,14 +20,14 @@ from tallybook.core.key import Caller
 from tallybook.core.meter import Answer, Question, Share
 from tallybook.core.plan import Account
 from tallybook.core.ports import MetersChanged, Place, UsageSnapshot, UsageStore
-from tallybook.core.price import Price
 from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.scheme import Scheme
-from tallybook.core.view import SumRows, Sums, View, join_groups, make_view
+from tallybook.core.sums import Wanted, join_wanted
+from tallybook.core.tasks import Covers, Epochs, Task, alike_of, owners_of, readings, share_out, tasks_of
+from tallybook.core.view import Sums, join_groups, make_view
 from tallybook.core.window import Span
 
 RANKED_MAX = 1_000
-Epochs = Sequence[tuple[Span, Sequence[Price]]]
 _READER = Caller("measure", None, frozenset())
 
 
@@ -101,8 +101,8 @@ class Measure:
         if reckoned:
             return self._priced(snapshot, scheme, account, questions, reckoned)
         views = [make_view(scheme, question) for question in questions]
-        covers: dict[int, Cover] = {}
-        tasks = [task for view in views for task in _tasks(view, epochs, covers)]
+        covers = Covers()
+        tasks = [task for view in views for task in tasks_of(view, epochs, covers)]
         reading = _Reading(snapshot, scheme, account)
         reading.add_rollups(tasks)
         reading.add_edges(tasks)
@@ -163,7 +163,7 @@ class Measure:
         if covered.edges:
             parameter = "from" if span.start_us % MINUTE_US else "to"
             raise ParameterInvalid("accounts are ranked over whole minutes", parameter=parameter)
-        place = Place(0, view.generation.type_no, view.slots, summary=view.is_coarse(()))
+        place = Place(0, view.generation.type_no, Wanted(sums=view.slots), summary=view.is_coarse(()))
         totals: dict[AccountId, int] = {}
         for account_id, dims, events, slots in self._store.ranking(
             place, covered.segments, by_series=bool(view.filters)
@@ -201,80 +201,6 @@ def _reckoning(scheme: Scheme, account: Account, question: Question, epochs: Epo
     )
 
 
-def _tasks(view: View, epochs: Epochs, covers: dict[int, Cover]) -> "list[_Task]":
-    """Say what to read for *view*; *covers* remembers those of lists of windows that several questions share."""
-    windows = view.question.windows
-    if view.priced_by is None:
-        if id(windows) not in covers:
-            covers[id(windows)] = cover(windows)
-        return [_Task(view, covers[id(windows)], range(len(windows)))]
-    tasks = []
-    for epoch, (span, prices) in enumerate(epochs):
-        clipped = [(place, _clip(window, span)) for place, window in enumerate(windows)]
-        inside = [(place, window) for place, window in clipped if window.start_us < window.end_us]
-        if inside:
-            tasks.append(_Task(view, cover([w for _, w in inside]), [p for p, _ in inside], prices, epoch))
-    return tasks
-
-
-def _clip(window: Span, span: Span) -> Span:
-    return Span(max(window.start_us, span.start_us), min(window.end_us, span.end_us))
-
-
-class _Task:
-    """A view over some of its windows (*places*), under the prices of one *epoch*."""
-
-    def __init__(
-        self, view: View, covered: Cover, places: Sequence[int], prices: Sequence[Price] = (), epoch: int = 0
-    ) -> None:
-        self.view = view
-        self.covered = covered
-        self.places = places
-        self.prices = prices
-        self.epoch = epoch
-
-
-def _alike(tasks: Sequence[_Task]) -> list[list[_Task]]:
-    """Put tasks over the same windows together: what is read for one serves all of them."""
-    found: dict[int, list[_Task]] = {}
-    for task in tasks:
-        found.setdefault(id(task.covered), []).append(task)
-    return list(found.values())
-
-
-def _owners(blocks: Sequence[Sequence[_Task]]) -> list[tuple[Sequence[_Task], int]]:
-    """Return, for each window of all *blocks* one after another, whose it is and its place there."""
-    return [(alike, place) for alike in blocks for place in range(len(alike[0].places))]
-
-
-def _readings(tasks: Sequence[_Task]) -> list[list[list[_Task]]]:
-    """Say what is read at once: selections of one type over the same windows, else one selection over any windows."""
-    selections: dict[object, dict[object, list[_Task]]] = {}
-    for task in tasks:
-        over = (task.view.reading, id(task.covered))
-        selections.setdefault(over, {}).setdefault((task.view.selection, task.epoch), []).append(task)
-    alone: dict[object, list[_Task]] = {}
-    found = []
-    for by_selection in selections.values():
-        if len(by_selection) > 1:
-            found.append(list(by_selection.values()))
-            continue
-        for selection, alike in by_selection.items():
-            alone.setdefault(selection, []).extend(alike)
-    return found + [[alike] for alike in alone.values()]
-
-
-def _share_out(sums: SumRows, blocks: Sequence[Sequence[_Task]]) -> None:
-    """Give each block of tasks, whose windows are numbered one block after another, its rows."""
-    first = 0
-    for alike in blocks:
-        end = first + len(alike[0].places)
-        mine = sums if len(blocks) == 1 else SumRows(sums.slots, [row for row in sums.rows if first <= row[0] < end])
-        for task in alike:
-            task.view.add_rows(mine, first, task.places)
-        first = end
-
-
 class _Reading:
     """Fetches what tasks need from one snapshot, sharing statements between those that look at the same series."""
 
@@ -283,8 +209,8 @@ class _Reading:
         self._scheme = scheme
         self._account = account
 
-    def add_rollups(self, tasks: Sequence[_Task]) -> None:
-        for together in _readings(tasks):
+    def add_rollups(self, tasks: Sequence[Task]) -> None:
+        for together in readings(tasks):
             groups = self._groups([alike[0] for alike in together])
             for alike in together:
                 for task in alike:
@@ -292,7 +218,7 @@ class _Reading:
             if groups is None or groups:
                 self._read([task for alike in together for task in alike], groups)
 
-    def _groups(self, tasks: Sequence[_Task]) -> Mapping[int, int] | None:
+    def _groups(self, tasks: Sequence[Task]) -> Mapping[int, int] | None:
         """Return series -> group number, telling the views what the numbers mean; None when all is one group."""
         views = [task.view for task in tasks]
         if len(views) == 1 and views[0].takes_all:
@@ -301,11 +227,11 @@ class _Reading:
         found = [task.view.number_groups(series, task.prices) for task in tasks]
         return found[0] if len(found) == 1 else join_groups(views, found)
 
-    def _read(self, together: Sequence[_Task], groups: Mapping[int, int] | None) -> None:
+    def _read(self, together: Sequence[Task], groups: Mapping[int, int] | None) -> None:
         """Read some series for several tasks at once; their windows are numbered one after another."""
         first = together[0].view
         segments: list[Segment] = []
-        blocks = _alike(together)
+        blocks = alike_of(together)
         total = 0
         for alike in blocks:
             covered = alike[0].covered.segments
@@ -315,10 +241,10 @@ class _Reading:
             total += len(alike[0].places)
         if not segments:
             return
-        slots = tuple(sorted({slot for task in together for slot in task.view.slots}))
+        wanted = join_wanted([task.view.wanted for task in together])
         coarse = all(task.view.is_coarse(task.prices) for task in together)
-        place = Place(self._account.no, first.generation.type_no, slots, first.place, coarse)
-        owners = _owners(blocks) if first.is_mark or first.is_unique else []
+        place = Place(self._account.no, first.generation.type_no, wanted, first.place, coarse)
+        owners = owners_of(blocks) if first.is_mark or first.is_unique else []
         if first.is_mark:
             for window, group, mark in self._snapshot.marks(place, segments, groups):
                 tasks, at = owners[window]
@@ -331,9 +257,9 @@ class _Reading:
                     task.view.add_unique(task.places[at], group, (high, low))
         else:
             for sums in self._snapshot.sums(place, segments, groups):
-                _share_out(sums, blocks)
+                share_out(sums, blocks)
 
-    def add_edges(self, tasks: Sequence[_Task]) -> None:
+    def add_edges(self, tasks: Sequence[Task]) -> None:
         """Count the events of sub-minute edges one by one."""
         for task in tasks:
             for window, span in task.covered.edges:

