@@ -126,9 +126,8 @@ class Snapshot:
             wanted = place.wanted.within(range(part * SLOTS, (part + 1) * SLOTS))
             form = Form(_columns(wanted), groups is not None, told, self._sqlite)
             for statement, bounds in runs:
-                for row in statement(form).rows(self.connection, parameters | bounds | {"part": part}):
-                    if row[0] != _EMPTY:
-                        yield _sum_rows(row, wanted, told=told)
+                rows = statement(form).rows(self.connection, parameters | bounds | {"part": part})
+                yield from [_sum_rows(row, wanted, told=told) for row in rows if row[0] != _EMPTY]
 
     def _run_sql(self, place: Place, run: Segment, groups: Mapping[int, int] | None) -> Callable[[Form], Hot]:
         """Return what reads a run of buckets: row by row where these cannot be too many, else added up."""

@@ -171,13 +171,13 @@ def read_summary(span: Span) -> list[Question]:
 def read_detail(api_id: str, endpoint: str | None, points: Sequence[Span], span: Span) -> list[Question]:
     """Return what the detail asks of one API."""
     filters = {"api_id": (api_id,)} if endpoint is None else {"api_id": (api_id,), "endpoint": (endpoint,)}
-    cost = Question("request_cost_usd", [span], filters=filters)
-    return [*(Question(meter, points, filters=filters) for meter in METERS), cost]
+    asked = *((meter, points) for meter in METERS), ("request_cost_usd", [span])
+    return [Question(meter, windows, filters=filters) for meter, windows in asked]
 
 
-def read_ever(api_id: str) -> list[Question]:
+def read_ever(api_id: str) -> Question:
     """Return what tells whether an API was ever used."""
-    return [Question("requests", [all_time()], filters={"api_id": (api_id,)})]
+    return Question("requests", [all_time()], filters={"api_id": (api_id,)})
 
 
 # --- from our answers to their JSON ----------------------------------------------------------------------------------
@@ -325,10 +325,8 @@ def detail(ask: Ask[DetailQuery, None]) -> Detail:
     points = read_points(span, query.granularity)
     *answers, cost = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
     subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.resource_id == api_id]
-    if not subscribed and not any(answers[0].values):
-        (ever,) = rooms.measure.ask(account, read_ever(api_id))
-        if not ever.value:
-            raise NotFound("there is no such API")
+    if not (subscribed or any(answers[0].values) or rooms.measure.ask(account, [read_ever(api_id)])[0].value):
+        raise NotFound("there is no such API")
     names = write_names([api_id], rooms.measure.names(account, "api_id", [api_id]), subscribed)
     plan = rooms.accounts.plan_of(account)
     line = write_line(api_id, names[api_id], [sum(answer.values) for answer in (*answers, cost)])
