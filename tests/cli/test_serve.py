@@ -154,6 +154,35 @@ def test_a_file_that_is_no_ledger_is_left_as_it_is(run, data):
     assert noise == (data[1] / "ledger.db").read_bytes()
 
 
+@pytest.mark.parametrize("command", [("serve", "--port", 0), ("keys", "list"), ("keys", "create")])
+def test_a_ledger_that_was_emptied_is_no_new_ledger(run, data, operator_key, command):
+    """
+    SQLite takes no bytes for a new database; who would be answered with zeros has lost everything and not been told.
+    """
+    (data[1] / "ledger.db").write_bytes(b"")
+
+    ended = run(command[0], *data, *command[1:]) if command[0] == "serve" else run(*command, *data)
+
+    assert 1 == ended.code
+    assert "ledger.db is empty, and a ledger was there" in ended.error
+    assert 1 == len(ended.error.splitlines())
+    assert b"" == (data[1] / "ledger.db").read_bytes()
+
+
+@pytest.mark.parametrize("left", ["ledger.db-wal", "secrets.key", "lock"])
+def test_what_lies_beside_an_empty_ledger_tells_that_one_was_there(run, data, left):
+    """
+    The file of a start that was cut off lies alone, or beside a lock that nobody has written into.
+    """
+    data[1].mkdir()
+    (data[1] / "ledger.db").touch()
+    (data[1] / left).write_bytes(b"x" * 32)
+    assert 1 == run("serve", *data, "--port", 0).code
+
+    (data[1] / left).write_bytes(b"")
+    assert 0 == run("keys", "create", *data).code
+
+
 def test_a_full_disk_is_told_and_damages_nothing(run, data, operator_key):
     """
     With no room to write, nothing starts; with room again, everything is there.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Self
 
 from tallybook.core.clock import Clock, FrozenClock
-from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.core.errors import Unavailable
 from tallybook.flows.access import Access
 from tallybook.flows.admit import Limits
 from tallybook.flows.backtest import Backtests
@@ -30,7 +30,8 @@ from tallybook.flows.sweep import Job, Sweeper
 from tallybook.house.alerts import Alerts
 from tallybook.house.costs import open_costs, open_invoices
 from tallybook.house.dashboard import open_dashboard, open_sessions, open_stories
-from tallybook.house.start import check_hosts, clock_of, lock_directory, own_text, packaged_text
+from tallybook.house.directory import lock_directory, note_ledger, prepare_directory
+from tallybook.house.start import check_hosts, clock_of, own_text, packaged_text
 from tallybook.house.vitals import Health
 from tallybook.house.webhooks import Webhooks
 from tallybook.ledger.accounts import LedgerAccounts
@@ -178,6 +179,8 @@ class House:
             self.clock,
             own=None if own_plans is None else PlanFile(own_plans, plans_name),
         )
+        if not settings.ledger_url:
+            note_ledger(settings.data_dir)
         own, own_name = own_text(settings.catalogue_file)
         self.metering = Metering(
             Schemes(self.ledger, lanes_count=LANES),
@@ -192,12 +195,7 @@ class House:
         settings = self.settings
         url = settings.ledger_url
         if not url:
-            try:
-                settings.data_dir.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StartRefused(
-                    f"cannot make the directory {settings.data_dir}: {error.strerror}; name another"
-                ) from None
+            prepare_directory(settings.data_dir)
             url = sqlite_url(settings.data_dir)
             if self._exclusive:
                 self._closing.callback(os.close, lock_directory(settings.data_dir))

@@ -1,7 +1,5 @@
-"""What a house needs before it can open: the clock, texts of files, and the lock on its data directory."""
+"""What a house needs before it can open: the clock and texts of files. Its directory is in `directory`."""
 
-import fcntl
-import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -41,23 +39,6 @@ def own_text(file: Path | None) -> tuple[str | None, str]:
         raise StartRefused(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StartRefused(f"{file}: is no text in UTF-8") from None
-
-
-def lock_directory(data_dir: Path) -> int:
-    """Take the data directory for this process; the lock goes with the descriptor, also when the process is killed.
-
-    Raises:
-        StartRefused: If another process has it.
-    """
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StartRefused(
-            f"{data_dir} is in use by a running server; stop it, use another directory, or ask it with --url"
-        ) from None
-    return descriptor
 
 
 def check_hosts(settings: Settings, names: set[str]) -> None:

@@ -23,6 +23,9 @@ from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.core.figures import Figures
 from tallybook.ledger.readers import PostgresReaders, SqliteReaders
 
+LEDGER_FILE = "ledger.db"
+"""The ledger on SQLite, in the data directory."""
+
 SQLITE_FLOOR = (3, 51, 3)
 READERS_MAX, WRITERS_MAX = 8, 8
 """Connections of one process: those that read, and on PostgreSQL those that write."""
@@ -40,7 +43,7 @@ STATEMENTS_PREPARED = 256
 
 def sqlite_url(data_dir: Path) -> str:
     """Return the URL of the ledger file in *data_dir*."""
-    return f"sqlite+pysqlite:///{data_dir / 'ledger.db'}"
+    return f"sqlite+pysqlite:///{data_dir / LEDGER_FILE}"
 
 
 def check_sqlite(version: tuple[int, ...] = sqlite.sqlite_version_info) -> None:
