@@ -62,7 +62,7 @@ def send_on(connection):
     "request_",
     [
         b"GARBAGE\r\n\r\n",
-        b"BREW /v1/meters HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /v1/meters?a b HTTP/1.1\r\n" + HOST + b"\r\n",
         b"GET /v1/meters HTTP/1.1\r\n" + HOST + b"X-API-Key: a\r\n b\r\n\r\n",
         b"POST /v1/events HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
@@ -91,6 +91,54 @@ def test_bytes_beyond_ascii_in_an_address_are_read_as_if_they_were_encoded(desk,
 
     assert (422, "VALIDATION_ERROR") == (status, json.loads(body)["error"]["code"])
     assert 200 == found
+
+
+@pytest.mark.parametrize("method", [b"BREW", b"get", b"PROPFIND", b"CONNECT", b"M-SEARCH", b"a" * 64])
+def test_a_method_that_nobody_has_is_refused_by_the_surface_of_the_path(port, method):
+    """
+    In its own form, with the methods that there are: HTTP does not know all of them, and the path does.
+    """
+    rest = b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+
+    native, headers, problem = answer_to(port, method + b" /v1/meters" + rest)
+    foreign, allowed, error = answer_to(port, method + b" /agentphone/v1/usage" + rest)
+    nowhere, _, missing = answer_to(port, method + b" /aurion/nothing" + rest)
+
+    assert (405, "method-not-allowed", "get, head, options") == (native, json.loads(problem)["code"], headers["allow"])
+    assert (405, "METHOD_NOT_ALLOWED") == (foreign, json.loads(error)["error"]["code"])
+    assert "get, head, options" == allowed["allow"]
+    assert (404, "not_found") == (nowhere, json.loads(missing)["error"])
+
+
+def test_a_method_is_unknown_for_one_request_only(desk, port):
+    """
+    The next one on the same connection is read as it was sent.
+    """
+    get = b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(b"BREW /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
+        refused = connection.recv(65536)
+        connection.sendall(get)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert refused.startswith(b"HTTP/1.1 405")
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked", b"x\r\nTransfer-Encoding: chunked"])
+def test_a_body_in_a_transfer_coding_of_its_own_is_refused_by_the_surface(desk, port, coding):
+    """
+    Nobody would take it off again: what is packed is taken for what was said.
+    """
+    key = f"X-API-Key: {desk.operator}\r\n".encode()
+    sent = (
+        HOST + key + b"Content-Type: application/json\r\nTransfer-Encoding: " + coding + b"\r\n\r\n2\r\n[]\r\n0\r\n\r\n"
+    )
+
+    native, headers, problem = answer_to(port, b"POST /v1/events HTTP/1.1\r\n" + sent)
+    foreign, _, error = answer_to(port, b"GET /wontopos/v1/usage HTTP/1.1\r\n" + sent)
+
+    assert (400, "close") == (native, headers["connection"])
+    assert "malformed-http" == json.loads(problem)["code"]
+    assert (400, 400) == (foreign, json.loads(error)["error"]["status"])
 
 
 def test_a_head_that_is_too_long_is_answered_also_to_those_who_send_on(port):

@@ -16,7 +16,7 @@ from tallybook.core.errors import Forbidden, TallybookError, TooLarge, Unauthent
 from tallybook.core.ids import new_id
 from tallybook.flows.once import KeyInFlight
 from tallybook.web.endpoint import Refusal, Reply, Surface
-from tallybook.web.errors import AddressTooLong, InternalError, MethodNotAllowed, RateLimited
+from tallybook.web.errors import AddressTooLong, HttpMalformed, InternalError, MethodNotAllowed, RateLimited
 from tallybook.web.headers import RequestHeaders
 from tallybook.web.log import RequestLine
 from tallybook.web.observe import Observer
@@ -139,6 +139,7 @@ class App:
         try:
             if len(request.path) + len(request.query) > ADDRESS_BYTES_MAX:
                 raise AddressTooLong(f"path and query have at most {ADDRESS_BYTES_MAX} bytes together")
+            _check_framing(request.headers)
             match = desk.router.match(request.method, path)
             trace.route = match.endpoint.name
             if self._running > self._requests_max and match.endpoint.scope is not None:
@@ -177,10 +178,21 @@ def _headers_of(error: TallybookError) -> Mapping[str, str]:
             return {"Allow": ", ".join(error.allow)}
         case Unavailable() | RateLimited() | KeyInFlight():
             return {"Retry-After": str(max(1, error.retry_after_s))}
-        case TooLarge():
+        case TooLarge() | HttpMalformed():
             return {"Connection": "close"}
         case _:
             return {}
+
+
+def _check_framing(headers: Headers) -> None:
+    """Refuse a body in a transfer coding that nobody takes off again; the parser looks for chunks only.
+
+    Raises:
+        HttpMalformed: Naming where a packed body says so instead.
+    """
+    codings = headers.getlist("transfer-encoding")
+    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
+        raise HttpMalformed("Transfer-Encoding may only be chunked; a packed body says so in Content-Encoding")
 
 
 # --- the ends of a request ----------------------------------------------------------------------------------------

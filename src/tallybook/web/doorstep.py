@@ -7,16 +7,10 @@ from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
 
-from tallybook.core.errors import Invalid, TallybookError, TooLarge, Unavailable
+from tallybook.core.errors import TallybookError, TooLarge, Unavailable
 from tallybook.core.ids import new_id
 from tallybook.web.endpoint import Refusal
 from tallybook.web.problem import refuse_as_problem, status_of
-
-
-class HttpMalformed(Invalid):
-    """What came is not HTTP, or has a method that HTTP does not know."""
-
-    code = "malformed-http"
 
 
 class HeadTooLarge(TooLarge):

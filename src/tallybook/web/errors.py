@@ -61,6 +61,12 @@ class AddressTooLong(TooLarge):
     code = "uri-too-long"
 
 
+class HttpMalformed(Invalid):
+    """What came is not HTTP/1.1, or its body is sent in a way that we do not read."""
+
+    code = "malformed-http"
+
+
 class MediaUnsupported(TallybookError):
     """The Content-Type is not one that this endpoint reads."""
 

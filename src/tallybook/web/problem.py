@@ -50,7 +50,9 @@ _TABLE = {
     "malformed-body": Problem(
         400, "Malformed body", "The body is cut short, damaged, or not as long as its Content-Length says."
     ),
-    "malformed-http": Problem(400, "Malformed HTTP", "It is no request as HTTP/1.1 has it, or none of its methods."),
+    "malformed-http": Problem(
+        400, "Malformed HTTP", "It is no request as HTTP/1.1 has it, or its Transfer-Encoding is not chunked."
+    ),
     "key-in-query": Problem(
         400, "Key in the query string", "Keys travel in headers only: a query string ends up in logs. Replace the key."
     ),

@@ -5,6 +5,7 @@ is refused before all was sent is listened to for a moment longer: else the answ
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -12,7 +13,9 @@ from urllib.parse import quote_from_bytes
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tallybook.core.errors import TallybookError
-from tallybook.web.doorstep import HeadTooLarge, HttpMalformed, full, turned_away
+from tallybook.web.doorstep import HeadTooLarge, full, turned_away
+from tallybook.web.errors import HttpMalformed
+from tallybook.web.router import METHODS
 
 HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers together; what comes in one piece with the end of the head is not counted."""
@@ -28,6 +31,14 @@ ARRIVAL = "tallybook.arrival"
 """Under this name a request's ASGI extensions have its `Arrival`."""
 
 _ASCII = bytes(range(128))
+
+UNKNOWN_METHOD = "?"
+"""What a request with a method that no endpoint has is called by, in its scope, logs and metrics."""
+
+_USUAL = tuple(f"{method} ".encode() for method in METHODS)
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(?= [^ ]+ HTTP/1\.[01]\r?\Z)")
+_STAND_IN = b"REPORT"
+"""A method that the parser knows and no endpoint has."""
 
 
 class Arrival:
@@ -49,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_read = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._all_read = True
+        self._method_unknown = False
         self._left_bytes: int | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._arrival = Arrival()
@@ -72,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._left_bytes < 0:
                 self.transport.close()
             return
-        super().data_received(_typed(data) if self._all_read else data)
+        super().data_received(self._readable(data) if self._all_read else data)
         if self._head_read or self.transport.is_closing():
             return
         self._head_bytes += len(data)
@@ -95,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arrival = Arrival()
         self.scope["extensions"] = {ARRIVAL: self._arrival}  # type: ignore[dict-item]  # of nobody's but ours
         super().on_headers_complete()
+        if self._method_unknown:
+            self.scope["method"], self._method_unknown = UNKNOWN_METHOD, False
 
     def on_message_complete(self) -> None:
         """Nothing more of the request will come."""
@@ -110,7 +124,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read."""
         del msg  # the same for everything
-        self._turn_away(HttpMalformed("this is not a request as HTTP/1.1 has it, or none of the methods it has"))
+        self._turn_away(HttpMalformed("this is not a request as HTTP/1.1 has it"))
+
+    def _readable(self, data: bytes) -> bytes:
+        """Return the beginning of a request as the parser can take it.
+
+        It takes a method that it does not know for no HTTP; with another in its place the surface of the path says no.
+        """
+        end = data.find(b"\n")
+        line = data if end < 0 else data[:end]
+        readable = _typed(line)
+        method = None if readable.startswith(_USUAL) else _METHOD.match(readable)
+        if method is not None:
+            self._method_unknown = True
+            readable = _STAND_IN + readable[method.end() :]
+        return data if readable is line else readable + data[len(line) :]
 
     def _turn_away(self, error: TallybookError) -> None:
         self._all_read = False
@@ -135,14 +163,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer = None
 
 
-def _typed(data: bytes) -> bytes:
-    """Return the beginning of a request with the bytes beyond ASCII of its first line percent-encoded.
+def _typed(line: bytes) -> bytes:
+    """Return the first line of a request with its bytes beyond ASCII percent-encoded.
 
     Some clients send what was typed; the parser takes it for no HTTP.
     """
-    end = data.find(b"\n")
-    line = data if end < 0 else data[:end]
-    return data if line.isascii() else quote_from_bytes(line, safe=_ASCII).encode("ascii") + data[len(line) :]
+    return line if line.isascii() else quote_from_bytes(line, safe=_ASCII).encode("ascii")
 
 
 class _Joining:
