@@ -4,6 +4,7 @@ import pytest
 
 from tallybook.core.errors import FieldInvalid
 from tallybook.core.ids import AccountId
+from tallybook.core.instant import instant_text
 from tallybook.core.resource import ResourceCount
 from tests.support.rooms import NOW_US, OPERATOR, Flows
 
@@ -38,6 +39,23 @@ def test_what_is_released_by_hand_is_gone_and_was_there(flows: Flows) -> None:
         flows.clock.advance(1)
         counts.append(flows.inventory.counts(account)["agent"])
     assert [(1, 1), (0, 1), (1, 1)] == [(count.live, count.lifetime) for count in counts]
+
+
+def test_what_is_said_by_hand_is_said_last(flows: Flows) -> None:
+    """Also at the instant of the word before, as under a test clock that stands, and after one from the future."""
+    account = flows.accounts.put(ACME)
+    seen = []
+    for change, said in (("put", {"name": "b"}), ("release", {}), ("put", {"name": "a"}), ("release", {})):
+        getattr(flows.inventory, change)(OPERATOR, account, "agent", "x", **said)
+        (thing,) = flows.inventory.resources(account, released=True)
+        seen.append((thing.live, thing.name))
+    assert [(True, "b"), (False, "b"), (True, "a"), (False, "a")] == seen
+
+    data = {"kind": "agent", "resource_id": "y"}
+    ahead = {"type": "resource.created", "subject": "acme", "time": instant_text(NOW_US + 60_000_000), "data": data}
+    flows.ingest.take([{"id": "e", **ahead}], OPERATOR).result()
+    flows.inventory.release(OPERATOR, account, "agent", "y")
+    assert [] == flows.inventory.resources(account)
 
 
 def test_an_unknown_kind_is_refused_with_its_place(flows: Flows) -> None:

@@ -338,3 +338,7 @@ class ResourceStore(Protocol):
     def counts(self, account_no: AccountNo) -> Mapping[str, ResourceCount]:
         """Return how many things of each kind there are."""
         ...
+
+    def newest_us(self, account_no: AccountNo, kind: str, resource_id: str) -> int:
+        """Return the time of the newest word on a thing, NEVER_US if there is none."""
+        ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from tallybook.core.clock import Clock
 from tallybook.core.desk import Desk
 from tallybook.core.errors import FieldInvalid
+from tallybook.core.event import FUTURE_US
 from tallybook.core.hold import Decision
 from tallybook.core.ids import new_id
 from tallybook.core.instant import instant_text
@@ -133,7 +134,7 @@ class Inventory:
             "source": SOURCE,
             "type": change.value,
             "subject": account.id,
-            "time": instant_text(self._clock.now_us()),
+            "time": instant_text(self._after_all_words(account, data)),
             "data": data,
         }
         prepared = self._events.prepare([event], caller)
@@ -141,3 +142,9 @@ class Inventory:
             pointer = error.pointer.removeprefix("/0").removeprefix("/data")
             raise FieldInvalid(error.detail, pointer=pointer, reason=error.code)
         return prepared
+
+    def _after_all_words(self, account: Account, data: Mapping[str, object]) -> int:
+        """Return now, or the instant after the newest word on the thing: what is said by hand is said last."""
+        now_us = self._clock.now_us()
+        told_us = self._store.newest_us(account.no, str(data["kind"]), str(data["resource_id"]))
+        return min(max(now_us, told_us + 1), now_us + FUTURE_US)

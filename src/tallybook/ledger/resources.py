@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from tallybook.core.desk import Thing
 from tallybook.core.ids import AccountNo
-from tallybook.core.resource import Life, Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
+from tallybook.core.resource import NEVER_US, Life, Resource, ResourceCount, ResourceKey, ResourceWord, merge_words
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
@@ -58,6 +58,9 @@ _LIST = Hot("""
 _RELEASED = Hot("""
     SELECT resource_id FROM resources WHERE account_no = :account_no AND kind = :kind AND live = 0 AND life_us >= 0
      ORDER BY resource_id LIMIT :limit""")
+_TIMES = Hot("""
+    SELECT name_us, shared_us, active_us, life_us FROM resources
+     WHERE account_no = :account_no AND kind = :kind AND resource_id = :resource_id""")
 _COUNT = Hot("""
     SELECT kind, sum(live) AS live, count(*) AS lifetime, sum(live * shared) AS shared, sum(live * active) AS active
       FROM resources WHERE account_no = :account_no AND created_us IS NOT NULL GROUP BY kind""")
@@ -151,6 +154,13 @@ class LedgerResources:
         values = {"account_no": account_no, "kind": kind, "limit": limit}
         with self._ledger.reading() as connection:
             return [resource_id for (resource_id,) in _RELEASED.rows(connection, values)]
+
+    def newest_us(self, account_no: AccountNo, kind: str, resource_id: str) -> int:
+        """Return the time of the newest word on a thing, NEVER_US if there is none."""
+        key = {"account_no": account_no, "kind": kind, "resource_id": resource_id}
+        with self._ledger.reading() as connection:
+            times = _TIMES.first(connection, key)
+        return NEVER_US if times is None else max(times)
 
     def counts(self, account_no: AccountNo) -> dict[str, ResourceCount]:
         """Return how many things of each kind there are; kinds of which there never was one are missing."""
