@@ -125,6 +125,17 @@ def test_a_server_counts_the_same(run, data, usage, serving, operator_key):
     assert [1632, 2893, 2896, 2579] == list(found.values())
 
 
+def test_a_server_that_says_no_at_once_is_told_in_one_line(run, data, serving, operator_key):
+    """
+    Nothing was counted, so there is nothing to go on with.
+    """
+    server = serving(*data, "--port", 0)
+    ended = run("import", WEB, "--mapping", "web_requests", "--url", server.url, "--key", "tb_live_of_nobody")
+    assert (1, "") == (ended.code, ended.out)
+    assert "401" in ended.err
+    assert 1 == len(ended.err.splitlines())
+
+
 # --- what does not count ----------------------------------------------------------------------------------------------
 
 

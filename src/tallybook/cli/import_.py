@@ -145,7 +145,8 @@ def _load(job: Job, destination: Destination, rejects: Rejects) -> Summary:
             return load.run(job.rows(source), job.reading)
         except (TallybookError, KeyboardInterrupt):
             counted = load.summary.accepted + load.summary.duplicate
-            say(f"stopped after {counted:,} events; run the same command again to go on, nothing counts twice")
+            if counted:
+                say(f"stopped after {counted:,} events; run the same command again to go on, nothing counts twice")
             raise
 
 
