@@ -66,6 +66,22 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path, data,
 # --- starts that are refused ------------------------------------------------------------------------------------------
 
 
+def test_keys_for_secrets_that_are_none_are_told_at_the_start(run, data, tmp_path):
+    """
+    Not when the first webhook endpoint is made, and never the key itself.
+    """
+    config = tmp_path / "tallybook.toml"
+    config.write_text('secrets_key = "hunter2"')
+    given = run("serve", *data, "--port", 0, "--config", config)
+    config.write_text(f'secrets_key_file = "{tmp_path / "missing"}"')
+    kept = run("serve", *data, "--port", 0, "--config", config)
+
+    assert (1, 1) == (given.code, kept.code)
+    assert "secrets_key must hold keys of 32 bytes" in given.error
+    assert "hunter2" not in given.error
+    assert str(tmp_path / "missing") in kept.error
+
+
 def test_an_unknown_setting_is_named_with_the_nearest(run, data, monkeypatch, tmp_path):
     """
     In the file and in the environment; nothing is made on disk.

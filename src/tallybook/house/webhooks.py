@@ -113,15 +113,19 @@ def senders(client: GuardedClient, clock: Clock) -> dict[str, Sender]:
 
 
 def vault_of(settings: Settings) -> Vault:
-    """Return the vault that the settings describe; its key is made when the first is needed."""
+    """Return the vault that the settings describe; a key of its own is made when the first is needed.
 
-    def load() -> list[bytes]:
-        if settings.secrets_key:
-            return read_keys(settings.secrets_key, "the setting secrets_key")
-        own = settings.secrets_key_file
-        return keys_in_file(own or settings.data_dir / KEY_FILE, make=own is None)
-
-    return Vault(load)
+    Raises:
+        StartRefused: If the settings give keys that are none.
+    """
+    own = settings.secrets_key_file
+    if settings.secrets_key:
+        given = read_keys(settings.secrets_key, "the setting secrets_key")
+    elif own is not None:
+        given = keys_in_file(own, make=False)
+    else:
+        return Vault(lambda: keys_in_file(settings.data_dir / KEY_FILE, make=True))
+    return Vault(lambda: given)
 
 
 def _counting(observer: Observer) -> Callable[[AttemptSeen], None]:
