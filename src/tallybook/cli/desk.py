@@ -15,6 +15,7 @@ import httpx
 from tallybook.cli.client import Server, read_answer
 from tallybook.cli.options import check_place, read_settings
 from tallybook.cli.rooms import OPERATOR, opened_house
+from tallybook.core.errors import Invalid
 from tallybook.house import House
 
 Json = dict[str, object]
@@ -87,5 +88,11 @@ def ask_pages(desk: Desk, path: str, items: str, query: Mapping[str, str] | None
 
 
 def path_part(text: str) -> str:
-    """Return *text* as one part of a path."""
+    """Return *text* as one part of a path.
+
+    Raises:
+        Invalid: If it is empty, and the path would be another.
+    """
+    if not text:
+        raise Invalid("an empty name names nothing")
     return quote(text, safe="")
