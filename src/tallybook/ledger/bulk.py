@@ -1,9 +1,8 @@
 """One statement over many rows that costs little a row: for what every commit writes.
 
 SQLite takes three times as long to get numbers out of JSON as to be given them, so there rows are bound to
-``VALUES (?, ?), ...`` as they are. Its statements are made for a few numbers of rows only, so that each is prepared
-once; what is left of a step is filled up with rows that the statement passes over. PostgreSQL gets JSON (see `rows`),
-in one round trip.
+``VALUES (?, ?), ...`` as they are, in steps of a few fixed sizes, so that each statement is prepared once. PostgreSQL
+gets JSON (see `rows`), in one round trip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,14 +14,14 @@ from sqlalchemy import Connection
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.rows import to_json, unfold
 
-STEPS = (256, 32)
-"""Rows of one SQLite statement; a column of the widest table times this stays below its 32,766 parameters."""
+STEPS = (256, 32, 4, 1)
+"""Rows of one SQLite statement, which takes 32,766 parameters at most."""
 
 Row = Sequence[object]
 
 
 class Bulk:
-    """A statement that reads rows where it says ``{rows}``: a SELECT of *columns*, the first of which is never null."""
+    """A statement that reads rows where it says ``{rows}``, as a SELECT of *columns*."""
 
     def __init__(self, sql: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> None:
         self._width = len(columns)
@@ -48,15 +47,13 @@ class Bulk:
         values = list(chain.from_iterable(rows))
         at = 0
         for step, sql in self._steps:
-            size, is_last = step * self._width, step == STEPS[-1]
-            while len(values) - at >= size or (is_last and at < len(values)):
-                given = values[at : at + size]
-                given += [None] * (size - len(given))
-                yield driver.execute(sql, given)
+            size = step * self._width
+            for _ in range((len(values) - at) // size):
+                yield driver.execute(sql, values[at : at + size])
                 at += size
 
 
 def _values(columns: Sequence[tuple[str, str]], count: int) -> str:
     names = ", ".join(f"column{place} AS {name}" for place, (name, _) in enumerate(columns, start=1))
     row = f"({', '.join('?' * len(columns))})"
-    return f"SELECT {names} FROM (VALUES {', '.join([row] * count)}) WHERE column1 IS NOT NULL"
+    return f"SELECT {names} FROM (VALUES {', '.join([row] * count)})"
