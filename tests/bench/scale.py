@@ -21,8 +21,8 @@ class Scale:
     ingest_rounds: int = 5
     ingest_events: int = 400_000
     """Events per round into Tallybook."""
-    peer_events: int = 120_000
-    """Events per round into the PostgreSQL table."""
+    peer_events: int = 400_000
+    """Events per round into the PostgreSQL table: as many, as both are slower the more they hold."""
     direct_events: int = 400_000
     memory_events: int = 5_000_000
     queries_events: int = 10_000_000
@@ -37,7 +37,7 @@ class Scale:
 SMALL = Scale(
     ingest_rounds=2,
     ingest_events=80_000,
-    peer_events=24_000,
+    peer_events=80_000,
     direct_events=80_000,
     memory_events=200_000,
     queries_events=60_000,

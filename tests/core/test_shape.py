@@ -196,19 +196,19 @@ def test_conditions_whose_values_hold_commas_are_kept_apart() -> None:
 def test_a_meter_is_served_by_any_shape_that_keeps_what_it_needs() -> None:
     """Also where a dimension of another meter does for a condition; else it is being filled, and says so."""
     ok, shape = meter(where={"ok": "false"}), shape_of(JOBS.events["job"], [meter(dimensions=["ok", "worker"])])
-    assert shape == scheme(JOBS, shape).generation_of(ok).shape
+    assert shape == scheme(JOBS, shape).answering(ok).generation.shape
     for other in (meter(where={"worker": "ada"}), meter(dimensions=["region"]), meter(aggregation="sum", field="cpu")):
         with pytest.raises(Conflict, match="being filled"):
-            scheme(JOBS, shape).generation_of(other)
+            scheme(JOBS, shape).answering(other)
     with pytest.raises(Conflict, match="being filled"):
-        scheme(JOBS).generation_of(ok)
+        scheme(JOBS).answering(ok)
 
 
 def test_every_meter_of_the_catalogue_is_served_by_the_shapes_it_asks_for() -> None:
     """What `shapes_needed` asks for is enough for each single meter."""
     made = scheme(JOBS, *shapes_needed(JOBS).values())
     for one in JOBS.meters.values():
-        assert one.event_type == made.generation_of(one).shape.event_type
+        assert one.event_type == made.answering(one).generation.shape.event_type
 
 
 def test_only_free_text_may_be_folded() -> None:
