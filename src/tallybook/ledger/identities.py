@@ -8,15 +8,13 @@ from typing import Protocol
 
 from sqlalchemy import Connection, select, text
 
-from tallybook.ledger.key_log import HeldIdentities, Identity, batch_holding
+from tallybook.ledger.key_log import IDENTITY, SAME_KEY, HeldIdentities, Identity, batch_holding
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import event_keys
 
 __all__ = ["DirectIdentities", "HeldIdentities", "Identities", "Identity", "batch_of"]
 
-_COLUMNS = [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "seq", "digest")]
 _NAMES = ", ".join(column.name for column in event_keys.c)
-_SAME = "k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo"
 
 
 class Identities(Protocol):
@@ -39,12 +37,12 @@ class DirectIdentities:
     """Takes identities in `event_keys` itself."""
 
     def __init__(self) -> None:
-        keys = unfold("rows", _COLUMNS, sqlite=False)
+        keys = unfold("rows", IDENTITY, sqlite=False)
         self._claim = text(
             f"INSERT INTO event_keys ({_NAMES}) SELECT account_no, key_hi, key_lo, digest, :batch_no, seq"
             f" FROM ({keys}) s ORDER BY account_no, key_hi, key_lo, seq ON CONFLICT DO NOTHING"
         )
-        taken = f"FROM ({keys}) s JOIN event_keys k ON {_SAME} WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
+        taken = f"FROM ({keys}) s JOIN event_keys k ON {SAME_KEY} WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
         self._taken = text(fold(("s.seq", "k.digest"), taken, sqlite=False))
 
     def claim(self, connection: Connection, rows: Sequence[Identity], batch_no: int) -> list[list[int]]:

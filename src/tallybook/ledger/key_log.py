@@ -27,21 +27,22 @@ RUNS_MAX = 64
 
 Identity = tuple[int, int, int, int, int]
 """Account, the two halves of the hash, place in the batch, digest of the payload."""
+IDENTITY = [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "seq", "digest")]
+"""Its columns."""
+SAME_KEY = "k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo"
 
 _ENTRY = struct.Struct(">qqqqqi")
 """A row of `event_keys` as the log has it: what tells it from others comes first, so that entries sort by that."""
 _KEY = struct.Struct(">qqq")
 _BYTES, _KEY_BYTES = _ENTRY.size, _KEY.size
 
-_COLUMNS = [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "seq", "digest")]
-_SAME = "k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo"
 _LAST = Hot("SELECT max(batch_no) FROM key_log WHERE lane = :lane")
 _LOGGED = Hot("SELECT batch_no, keys FROM key_log WHERE lane = :lane ORDER BY batch_no")
 _LISTED = Hot("SELECT keys FROM key_log WHERE lane = :lane AND batch_no = :batch_no")
 _LOG = Hot("INSERT INTO key_log (lane, batch_no, keys) VALUES (:lane, :batch_no, :keys)")
 _FORGET_LOG = Hot("DELETE FROM key_log WHERE lane = :lane AND batch_no <= :upto")
 _HOLDING = Hot("SELECT batch_no FROM key_log WHERE instr(keys, :key) > 0 LIMIT 1")
-_STORED = Bulk(f"SELECT s.seq, k.digest FROM ({{rows}}) s CROSS JOIN event_keys k ON {_SAME}", _COLUMNS, sqlite=True)
+_STORED = Bulk(f"SELECT s.seq, k.digest FROM ({{rows}}) s CROSS JOIN event_keys k ON {SAME_KEY}", IDENTITY, sqlite=True)
 _NAMES = [column.name for column in event_keys.c]
 _MOVE = Bulk(
     f"INSERT INTO event_keys ({', '.join(_NAMES)}) SELECT * FROM ({{rows}}) s WHERE true ON CONFLICT DO NOTHING",
