@@ -57,20 +57,24 @@ class Sieve:
             _KEEP.change(connection, {"lane": self._lane, "part": part, "bits": bits})
 
     def read(self, connection: Connection) -> None:
-        """Read what was kept; what is missing is made anew from all that is stored, a second for some two million."""
+        """Read what was kept; if anything is missing it is made anew from all that is stored, and kept.
+
+        That takes a second for half a million to a million identities.
+        """
         parts = _PARTS.rows(connection, {"lane": self._lane})
         for part, bits in parts:
             at = part * _PART_BYTES
             self._bits[at : at + _PART_BYTES] = bits
-        if len(parts) < PARTS:
-            self._read_stored(connection)
+        if len(parts) < PARTS and self._read_stored(connection):
+            self.keep(connection, range(PARTS))
 
-    def _read_stored(self, connection: Connection) -> None:
+    def _read_stored(self, connection: Connection) -> bool:
+        """Add all that is stored; False if that is nothing."""
         place = (0, 0, 0)
         while True:
             asked = dict(zip(("account_no", "hi", "lo"), place, strict=True)) | {"count": _READ_AT_ONCE}
             found = _STORED.rows(connection, asked)
             self.add(lo for _, _, lo in found)
             if len(found) < _READ_AT_ONCE:
-                return
+                return bool(found) or place != (0, 0, 0)
             place = found[-1]
