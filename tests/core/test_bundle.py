@@ -71,11 +71,13 @@ def placed_by(bundle: Bundle) -> tuple[Placed, Numbers, Numbers]:
 def named(bundle: Bundle) -> tuple[object, ...]:
     """What a bundle adds, by name."""
     placed, accounts, series = placed_by(bundle)
-    for (account_no, type_no, series_no), _ in placed.rows:
+    rows = [*placed.rows, *placed.wide]
+    for account_no, type_no, series_no, *_ in rows:
         assert (accounts(account_no), type_no) == series(series_no)[:2]
-    assert len(placed.rows) == len({(head, row[1]) for head, row in placed.rows})
+    assert len(rows) == len({(*row[:3], row[4]) for row in rows})
+    assert all(0 <= number < 1 << 63 for row in placed.rows for number in row)
     return (
-        {(series(series_no), row[1]): list(row[2:]) for (_, _, series_no), row in placed.rows},
+        {(series(row[2]), row[4]): list(row[5:]) for row in rows},
         {(series(where[3]), where[2], place): mark for (where, place), mark in placed.marks.items()},
         {(series(where[3]), where[2], *rest) for where, *rest in placed.uniques},
     )
@@ -83,9 +85,9 @@ def named(bundle: Bundle) -> tuple[object, ...]:
 
 def hours(bundle: Bundle) -> set[tuple[str, int]]:
     """The accounts and hours of its events."""
-    placed, accounts, _ = placed_by(bundle)
-    bare = {(bundle.accounts[place], hour) for place, hour in bundle.bare_hours}
-    return {(accounts(account_no), hour) for account_no, hour in placed.hours()} | bare
+    assert set(bundle.bare_hours) <= set(bundle.hours)
+    assert len(bundle.hours) == len(set(bundle.hours))
+    return {(bundle.accounts[place], hour) for place, hour in bundle.hours}
 
 
 def told(bundle: Bundle) -> list[object]:
@@ -94,7 +96,7 @@ def told(bundle: Bundle) -> list[object]:
         named(bundle),
         [(bundle.accounts[place], *identity) for place, *identity in bundle.keys],
         (len(bundle), bundle.indexes, bundle.lines),
-        sorted((bundle.accounts[x.account], x.dimension, x.value, x.seen_us, x.name) for x in bundle.labels),
+        sorted((bundle.accounts[x.account], x.dimension, x.value, *best[:2]) for x in bundle.labels for best in x.said),
         [(bundle.accounts[x.account], x.kind, x.resource_id, x.said) for x in bundle.words],
         bundle.called(),
         hours(bundle),

@@ -261,10 +261,10 @@ REFUSALS = {
 
 
 def table_of(works: Works, name: str) -> str:
-    """Where a commit writes the identities it takes: on SQLite a log of them."""
+    """Where a commit writes the identities it takes, and which events it keeps: on SQLite lists that move later."""
     if name == "identities":
         return "key_log" if works.ledger.is_sqlite else "event_keys"
-    return name
+    return "raw_recent" if name == "raw_index" and works.ledger.is_sqlite else name
 
 
 def refuse_writes(works: Works, table: str) -> None:

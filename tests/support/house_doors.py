@@ -41,6 +41,7 @@ CORE_ORDER = (
     "vitals",
     "session",
     "identity",
+    "claims",
     "event",
     "aggregate",
     "meter",

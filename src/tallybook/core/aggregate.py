@@ -96,7 +96,7 @@ class Tally:
 
 
 Head = tuple[int, int, int]
-"""Account, type and series, all by number."""
+"""Account, type and series, all by number: what a `PlacedRow` begins with."""
 Where = tuple[int, int, int, int]
 """Account, type, minute and series, all by number."""
 
@@ -109,21 +109,25 @@ class NumberOfSeries(Protocol):
         ...
 
 
+PlacedRow = tuple[int, ...]
+"""Account, type and series by number, one number without meaning, then minute, events and, per field, count and sum."""
+
+
 @dataclass(slots=True)
 class Placed:
     """Aggregates of any number of readings, by where the ledger keeps them; *marks* and *uniques* as a `Tally`.
 
-    A row has its minute in second place and goes on like those of a tally; what stands first is its bundle's. Several
-    may be of one place: the ledger adds them up, which costs it less than it would cost to do so here.
+    Several rows may be of one place: the ledger adds them up, which costs it less than it would cost to do so here.
+
+    Attributes:
+        rows: Those of which every number is at least 0 and below 2^63.
+        wide: The others, of which some may be.
     """
 
-    rows: list[tuple[Head, Sequence[int]]] = field(default_factory=list)
+    rows: list[PlacedRow] = field(default_factory=list)
+    wide: list[PlacedRow] = field(default_factory=list)
     marks: dict[tuple[Where, int], str] = field(default_factory=dict)
     uniques: set[tuple[Where, int, int, int]] = field(default_factory=set)
-
-    def hours(self) -> set[tuple[int, int]]:
-        """Return (account, hour) of every row."""
-        return {(head[0], row[1] // 60) for head, row in self.rows}
 
     def add_mark(self, where: Where, place: int, mark: str) -> None:
         """Take a mark, if it is the greatest so far."""
@@ -143,7 +147,7 @@ class Placed:
             account_no, type_no, series_no = head(key)
             return account_no, type_no, minute, series_no
 
-        self.rows += [(head(key), (0, minute, *row)) for (key, minute), row in tally.rows.items()]
+        self.wide += [(*head(key), 0, minute, *row) for (key, minute), row in tally.rows.items()]
         for (key, minute, place), mark in tally.marks.items():
             self.add_mark(where(key, minute), place, mark)
         self.uniques.update((where(key, minute), *rest) for key, minute, *rest in tally.uniques)  # type: ignore[misc]

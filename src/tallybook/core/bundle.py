@@ -5,14 +5,16 @@ adds is made up where it is read, on any thread or in another process, and the l
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from operator import add
 from typing import cast
 
 import msgspec
 
 from tallybook.core.aggregate import Dimensions, Head, NumberOfSeries, Placed, SeriesKey, Tally
+from tallybook.core.claims import Claims, claims_of
 from tallybook.core.event import Event, decode_json
-from tallybook.core.folding import KEY, PLACE, Folding, Label, Word
+from tallybook.core.folding import HOUR_MINUTES, KEY, PLACE, Folding, Label, Word
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import parse_event_time
 from tallybook.core.pending import Pending, read_kept
@@ -33,12 +35,15 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         accounts: The accounts, each once; elsewhere they are named by their place.
         indexes: The place of each event in its request.
         packed_keys: The `Key` of each event.
+        claims: Their identities as they are taken; nothing of them once events were left out: that comes after.
         lines: Each event as it is kept, as JSON, one on each line.
         series: (account, type number, dimensions) of every series that is counted.
-        rows: (series by its place, minute, events, then how many carried each field and their sum).
+        rows: (series by its place, minute, events, then how many carried each field and their sum). First comes one of
+            each series, in their order, unless some events were left out.
+        wide: Whether a number of *rows* may be negative or have more than 63 bits.
         marks: (series, minute, place of the mark, mark), and *uniques* (series, minute, place, value_hi, value_lo).
         calls: (seq, account, call id) of calls that ended.
-        bare_hours: (account, hour) of events that no rollup counts.
+        hours: (account, hour) of every event; *bare_hours*, of those that no rollup counts.
         delicate: Events of which *marks* or *uniques* hold something: that cannot be taken out again.
     """
 
@@ -46,13 +51,16 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     indexes: list[int]
     packed_keys: bytes
     lines: bytes
+    claims: Claims = Claims()
     series: list[tuple[int, int, Dimensions]] = []
     rows: list[list[int]] = []
+    wide: bool = False
     marks: list[tuple[int, int, int, str]] = []
     uniques: list[tuple[int, int, int, int, int]] = []
     labels: list[Label] = []
     words: list[Word] = []
     calls: list[tuple[int, int, str]] = []
+    hours: list[tuple[int, int]] = []
     bare_hours: list[tuple[int, int]] = []
     delicate: list[int] = []
 
@@ -78,13 +86,14 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
 
     def pending(self, seqs: Iterable[int], scheme: Scheme) -> list[Pending]:
         """Return these events one by one, read again by *scheme*; what does not fit it counts as unmetered."""
-        return self._pending(seqs, scheme, self.split())
+        wanted = list(seqs)
+        return self._pending(wanted, scheme, self.split()) if wanted else []
 
     def _pending(self, seqs: Iterable[int], scheme: Scheme, lines: Sequence[bytes]) -> list[Pending]:
         indexes, keys = self.indexes, self.packed_keys
         return [_read_again(indexes[seq], lines[seq], KEY.unpack_from(keys, seq * KEY.size), scheme) for seq in seqs]
 
-    def without(self, refused: Collection[int], scheme: Scheme) -> "Bundle":
+    def without(self, refused: AbstractSet[int], scheme: Scheme) -> "Bundle":
         """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
         lines = self.split()
         if self.bare_hours:
@@ -98,18 +107,21 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         if not set(delicate).isdisjoint(refused):
             delicate = sorted(set(delicate).difference(refused))
             marks, uniques = self._delicate_parts(self._pending(delicate, scheme, lines))
+        rows, changed = self._rows_and(out)
         return Bundle(
             accounts=self.accounts,
             indexes=[index for start, end in runs for index in self.indexes[start:end]],
             packed_keys=b"".join([self.packed_keys[start * KEY.size : end * KEY.size] for start, end in runs]),
             lines=b"\n".join([line for start, end in runs for line in lines[start:end]]),
             series=self.series,
-            rows=self._rows_and(out),
+            rows=rows,
+            wide=self.wide or _is_wide(changed),
             marks=marks,
             uniques=uniques,
-            labels=[label for label in self.labels if label.seq not in refused],
+            labels=[left for label in self.labels if (left := label.without(refused)) is not None],
             words=[word for word in self.words if word.seq not in refused],
             calls=[call for call in self.calls if call[0] not in refused],
+            hours=self.hours if len(rows) == len(self.rows) else _hours(self.series, rows),
             delicate=delicate,
         )
 
@@ -124,20 +136,25 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         uniques = [(place_of[place], *unique) for place, *unique in folded.uniques]
         return marks, uniques  # type: ignore[return-value]
 
-    def _rows_and(self, tally: Tally) -> list[list[int]]:
-        """Return the rows with those of a *tally* of the same series added; rows of no events go."""
-        changes = {}
+    def _rows_and(self, tally: Tally) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the rows with those of a *tally* of the same series added, and those that this changed.
+
+        Rows of no events go.
+        """
+        rows, changed = self.rows.copy(), []
         for ((account_id, type_no, dimensions), minute), change in tally.rows.items():
-            place = self.series.index((self.accounts.index(account_id), type_no, dimensions))
-            changes[place, minute] = change
-        changed = {place for place, _ in changes}
-        rows = []
-        for row in self.rows:
-            less = changes.get((row[0], row[1])) if row[0] in changed else None
-            left = row if less is None else [*row[:2], *map(add, row[2:], less)]
-            if left[2]:
-                rows.append(left)
-        return rows
+            series = self.series.index((self.accounts.index(account_id), type_no, dimensions))
+            place = self._place_of(series, minute)
+            rows[place] = [series, minute, *map(add, rows[place][2:], change)]
+            changed.append(rows[place])
+        return (rows if all(row[2] for row in changed) else [row for row in rows if row[2]]), changed
+
+    def _place_of(self, series: int, minute: int) -> int:
+        """Return which row is that of a series and minute."""
+        if self.rows[series][1] == minute:
+            return series
+        others = range(len(self.series), len(self.rows))
+        return next(place for place in others if self.rows[place][:2] == [series, minute])
 
     def heads(self, accounts: Mapping[AccountId, int], series: NumberOfSeries) -> list[OpenHead]:
         """Return account, type and number of every series; None for one without a number, 0 for such an account."""
@@ -155,7 +172,8 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     def add_to(self, placed: Placed, heads: Sequence[OpenHead]) -> None:
         """Add all that the events count to *placed*, where their series have these *heads*."""
         at = cast("Sequence[Head]", heads)  # those that have rows
-        placed.rows += [(at[row[0]], row) for row in self.rows]
+        rows = placed.wide if self.wide else placed.rows
+        rows += [(*at[row[0]], *row) for row in self.rows]
         for place, minute, meter_no, mark in self.marks:
             account_no, type_no, series_no = at[place]
             placed.add_mark((account_no, type_no, minute, series_no), meter_no, mark)
@@ -197,18 +215,34 @@ def fold(pending: Iterable[Pending]) -> Bundle:
 def bundle_of(folding: Folding) -> Bundle:
     """Return the bundle of the events that *folding* took."""
     indexes, accounts, identities, lines = zip(*folding.kept, strict=True) if folding.kept else ((), (), (), ())
+    series, rows = list(folding.first_rows), [*folding.first_rows.values(), *folding.other_rows.values()]
     return Bundle(
         accounts=list(folding.accounts),
         indexes=list(indexes),
         packed_keys=b"".join(map(add, map(PLACE.pack, accounts), identities)),
         lines=b"\n".join(lines),
-        series=list(folding.first_rows),
-        rows=[*folding.first_rows.values(), *folding.other_rows.values()],
+        claims=claims_of(accounts, identities),
+        series=series,
+        rows=rows,
+        wide=_is_wide(rows),
         marks=[(*key, mark) for key, mark in folding.marks.items()],
         uniques=sorted(folding.uniques),
-        labels=folding.labels,
+        labels=[Label(*of, sorted(said, reverse=True)) for of, said in folding.labels.items()],
         words=folding.words,
         calls=folding.calls,
+        hours=_hours(series, rows, folding.bare_hours),
         bare_hours=sorted(folding.bare_hours),
         delicate=folding.delicate,
     )
+
+
+def _hours(
+    series: Sequence[tuple[int, int, Dimensions]], rows: Iterable[Sequence[int]], bare: Iterable[tuple[int, int]] = ()
+) -> list[tuple[int, int]]:
+    """Return (account, hour) of all rows, and *bare* ones, each once."""
+    return list({(series[row[0]][0], row[1] // HOUR_MINUTES) for row in rows}.union(bare))
+
+
+def _is_wide(rows: Sequence[Sequence[int]]) -> bool:
+    """Tell whether a number is negative or has more than 63 bits."""
+    return bool(rows) and not (min(map(min, rows)) >= 0 and max(map(max, rows)) < 1 << 63)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tallybook.core.aggregate import Head
 from tallybook.core.allowance import AddOn, OwnLimits
 from tallybook.core.arrears import Arrears
+from tallybook.core.bundle import Bundle
 from tallybook.core.changes import Count
 from tallybook.core.crossing import Crossing
 from tallybook.core.figures import Figures
@@ -194,6 +196,13 @@ class Errand(Protocol):
 
 class LaneWriter(Protocol):
     """Writes for one lane: groups of events, then the errands of admission, in one transaction."""
+
+    def look_up(self, bundle: Bundle) -> Sequence[Head] | None:
+        """Return the heads of a bundle's series, None if some have none yet; on any thread, before it is committed.
+
+        A head is never given to anything else, so it holds whenever the commit comes.
+        """
+        ...
 
     def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Exceptions]:
         """Write *group*, run *errands* in their order, and say what became of each bundle's events.

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,21 +19,26 @@ if TYPE_CHECKING:
 KEY = struct.Struct(">Iqqq")
 """Place of the account, then what `identity` returns: the two halves of the identity, the digest of the payload."""
 PLACE = struct.Struct(">I")
-_HOUR_MINUTES = HOUR_US // MINUTE_US
+HOUR_MINUTES = HOUR_US // MINUTE_US
 
 
 class Label(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A display name that an event gives: account by its place, dimension, value, name; when, and which event it was.
+    """What events call a thing: account by its place, dimension, value; when, by which name and by which event.
 
-    The greatest by *seen_us* and *name* is the one that stays.
+    The greatest by time and name stands first: it is the one that stays.
     """
 
     account: int
     dimension: str
     value: str
-    seen_us: int
-    name: str
-    seq: int
+    said: list[tuple[int, str, int]]
+
+    def without(self, refused: AbstractSet[int]) -> "Label | None":
+        """Return the same less what some events say; None if nothing is left."""
+        if refused.isdisjoint([seq for _, _, seq in self.said]):
+            return self
+        left = [said for said in self.said if said[2] not in refused]
+        return Label(self.account, self.dimension, self.value, left) if left else None
 
 
 class Word(msgspec.Struct, array_like=True, frozen=True):
@@ -56,7 +62,7 @@ class Folding:
         self.other_rows: dict[tuple[int, int], list[int]] = {}
         self.marks: dict[tuple[int, int, int], str] = {}
         self.uniques: set[tuple[int, int, int, int, int]] = set()
-        self.labels: list[Label] = []
+        self.labels: dict[tuple[int, str, str], list[tuple[int, str, int]]] = {}
         self.words: list[Word] = []
         self.calls: list[tuple[int, int, str]] = []
         self.bare_hours: set[tuple[int, int]] = set()
@@ -78,7 +84,10 @@ class Folding:
     def name(self, account: int, time_us: int, labels: Sequence[tuple[str, str, str]]) -> None:
         """Keep the names that the latest event gives."""
         for dimension, value, name in labels:
-            self.labels.append(Label(account, dimension, value, time_us, name, len(self.kept) - 1))
+            said = (time_us, name, len(self.kept) - 1)
+            known = self.labels.setdefault((account, dimension, value), [said])
+            if known[0] is not said:
+                known.append(said)
 
     def call(self, account: int, call_id: object) -> None:
         """Keep which call the latest event reports, if it says so."""
@@ -98,7 +107,7 @@ class Folding:
                 self.delicate.append(seq)
                 self._mark(place, minute, reading)
         if not item.readings:
-            self.bare_hours.add((account, minute // _HOUR_MINUTES))
+            self.bare_hours.add((account, minute // HOUR_MINUTES))
         self.name(account, event.time_us, item.labels)
         if item.word is not None:
             self.words.append(Word(seq, account, *item.word))

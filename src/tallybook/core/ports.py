@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from tallybook.core.aggregate import Head
 from tallybook.core.allowance import OwnLimitSource
 from tallybook.core.bundle import Bundle
 from tallybook.core.cover import Segment
@@ -43,11 +44,16 @@ Exceptions = Mapping[int, Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The events of one commit, read by *scheme* and received at *received_us*."""
+    """The events of one commit, read by *scheme* and received at *received_us*.
+
+    Attributes:
+        heads: What `LaneWriter.look_up` said of each bundle when it queued; nothing if it was not asked.
+    """
 
     bundles: Sequence[Bundle]
     received_us: int
     scheme: Scheme
+    heads: Sequence[Sequence[Head] | None] = ()
 
     @property
     def scheme_version(self) -> int:

@@ -5,13 +5,14 @@ four levels at once.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from tallybook.core.aggregate import Head, Placed, Where
+from tallybook.core.aggregate import Placed, PlacedRow, Where
 from tallybook.core.instant import MINUTE_US
 from tallybook.core.number import NANOS, to_limbs
 from tallybook.core.window import month_bucket
@@ -20,15 +21,14 @@ from tallybook.ledger.recent import Recent
 from tallybook.ledger.rows import to_json, unfold
 from tallybook.ledger.tables import SLOT, SLOTS, SUMS
 
-_Form = tuple[int, bool]
-"""How many slots a row fills, and whether all its sums are whole numbers below 10^9: most are, and cost less."""
-_FORMS: tuple[_Form, ...] = ((0, True), *((slots, plain) for slots in range(1, SLOTS + 1) for plain in (True, False)))
 _LEVELS = ((0, "minute"), (1, "minute / 60"), (2, "minute / 1440"), (3, "month"))
 _BIGINT = "bigint"
 _PLACE = ("account_no", "type_no", "minute", "series_no")
-_GIVEN = ("account_no", "type_no", "series_no", "minute", "part")
-"""Where a row goes, as it is given."""
-_account_no = itemgetter(0)
+_FIRST_SLOT = 6
+"""Where the fields of a `PlacedRow` begin."""
+_ROW_MAX = _FIRST_SLOT + 2 * SLOTS
+"""Longest one that is of one part."""
+_account_no: Callable[[Sequence[int]], int] = itemgetter(0)
 
 
 class AddUp:
@@ -39,7 +39,8 @@ class AddUp:
 
     def __init__(self, *, sqlite: bool) -> None:
         self._recent = Recent(sqlite=sqlite)
-        self._add = {form: _recent_sql(form, sqlite=sqlite) for form in _FORMS}
+        self._add = [_recent_sql(slots, _SPLIT, sqlite=sqlite) for slots in range(SLOTS + 1)]
+        self._add_parts = [_recent_sql(slots, _GIVEN, sqlite=sqlite) for slots in range(SLOTS + 1)]
         self._marks = _by_level(
             "marks",
             [("place", _BIGINT), ("mark", "text")],
@@ -57,10 +58,12 @@ class AddUp:
     def write(self, connection: Connection, placed: Placed) -> None:
         """Add *placed* up."""
         added: Counter[int] = Counter()
-        for form, of_form in _laid_out(placed.rows).items():
-            of_form.sort()
-            self._add[form].change(connection, of_form)
-            added.update(map(_account_no, of_form))
+        for statements, by_slots in ((self._add, _by_slots(placed)), (self._add_parts, _in_parts(placed))):
+            for statement, rows in zip(statements, by_slots, strict=True):
+                if rows:
+                    rows.sort()
+                    statement.change(connection, rows)
+                    added.update(map(_account_no, rows))
         if placed.marks:
             marks = [(*where, _month(where), place, mark) for (where, place), mark in placed.marks.items()]
             connection.execute(self._marks, {"rows": to_json(sorted(marks))})
@@ -75,64 +78,59 @@ def _month(where: Where) -> int:
     return month_bucket(where[2] * MINUTE_US)
 
 
-def _laid_out(placed: Iterable[tuple[Head, Sequence[int]]]) -> dict[_Form, list[list[int]]]:
-    """Return the rows by their form."""
-    rows: dict[_Form, list[list[int]]] = {}
-    plain: list[list[list[int]]] = [[] for _ in range(SLOTS + 1)]
-    for head, row in placed:
-        if len(row) > _PLAIN_MAX or not _lay_plain(head, row, plain):
-            _lay_out(head, row, rows)
-    for slots, of_form in enumerate(plain):
-        if of_form:
-            rows.setdefault((slots, True), []).extend(of_form)
-    return rows
+def _by_slots(placed: Placed) -> list[list[PlacedRow]]:
+    """Return the rows of one part as they are, by how many slots they fill."""
+    by_length: dict[int, list[PlacedRow]] = {_FIRST_SLOT + 2 * slots: [] for slots in range(SLOTS + 1)}
+    longer: list[PlacedRow] = []
+    for row in placed.rows:
+        by_length.get(len(row), longer).append(row)
+    return list(by_length.values())
 
 
-_PLAIN_MAX = 2 * SLOTS + 3
+def _in_parts(placed: Placed) -> list[list[tuple[int, ...]]]:
+    """Return the other rows as parts of at most SLOTS whose sums are split already; the first has the events."""
+    parts: list[list[tuple[int, ...]]] = [[] for _ in range(SLOTS + 1)]
+    for row in chain(placed.wide, (row for row in placed.rows if len(row) > _ROW_MAX)):
+        fields = (len(row) - _FIRST_SLOT) // 2
+        for part in range(max(1, -(-fields // SLOTS))):
+            first, end = part * SLOTS, min(fields, (part + 1) * SLOTS)
+            flat = [*row[:3], part, row[4], 0 if part else row[5]]
+            for place in range(_FIRST_SLOT + 2 * first, _FIRST_SLOT + 2 * end, 2):
+                flat += (row[place], *to_limbs(row[place + 1]))
+            parts[end - first].append(tuple(flat))
+    return parts
 
 
-def _lay_plain(head: Head, row: Sequence[int], plain: list[list[list[int]]]) -> bool:
-    """Add a row of one part whose sums are all whole numbers below 10^9 to *plain*, by its slots; False for others."""
-    flat = [*head, row[1], 0, row[2]]
-    for place in range(4, len(row), 2):
-        unit, nano = divmod(row[place], NANOS)
-        if nano or not 0 <= unit < NANOS:
-            return False
-        flat += (row[place - 1], unit)
-    plain[len(row) // 2 - 1].append(flat)
-    return True
+_SPLIT = (
+    ("count", "nanos"),
+    ("count_{}", f"nanos_{{}} / {NANOS * NANOS}", f"nanos_{{}} / {NANOS} % {NANOS}", f"nanos_{{}} % {NANOS}"),
+)
+"""What a slot is given, and what is stored of it: the sum is split by the store, which takes it nothing."""
+_GIVEN = SLOT, tuple(f"{name}_{{}}" for name in SLOT)
 
 
-def _lay_out(head: Head, row: Sequence[int], rows: dict[_Form, list[list[int]]]) -> None:
-    """Add any row to *rows*, by its form, as parts of at most SLOTS; the first part says how many events there were."""
-    fields = len(row) // 2 - 1
-    for part in range(max(1, -(-fields // SLOTS))):
-        first, end = part * SLOTS, min(fields, (part + 1) * SLOTS)
-        flat = [*head, row[1], part, 0 if part else row[2]]
-        for place in range(2 * first + 3, 2 * end + 3, 2):
-            flat += (row[place], *to_limbs(row[place + 1]))
-        rows.setdefault((end - first, end == first), []).append(flat)
-
-
-def _recent_sql(form: _Form, *, sqlite: bool) -> Bulk:
-    """Return the statement for rows of that form; other slots and limbs stay as they are, in new rows zero.
+def _recent_sql(slots: int, kind: tuple[Sequence[str], Sequence[str]], *, sqlite: bool) -> Bulk:
+    """Return the statement for rows of so many slots; other slots stay as they are, in new rows zero.
 
     SQLite adds rows of one key one after the other, and is quicker if it need not group them first; PostgreSQL refuses
     to change a row twice in one statement.
     """
-    slots, is_plain = form
-    parts = ("count", "unit") if is_plain else SLOT
-    filled = ("events", *(f"{name}_{n}" for n in range(1, slots + 1) for name in parts))
+    named, stored = kind
+    numbers = range(1, slots + 1)
+    given = ("events", *(f"{name}_{n}" for n in numbers for name in named))
+    filled = ("events", *(f"{name}_{n}" for n in numbers for name in SLOT))
+    values = ("events", *(formula.format(n) for n in numbers for formula in stored))
     key = (*_PLACE, "part")
-    picks = filled if sqlite else tuple(f"sum({name})" for name in filled)
+    part, groups = ("part", key) if named is SLOT else ("0", _PLACE)
+    picks = values if sqlite else tuple(f"sum({value})" for value in values)
     empty = tuple(name for name in SUMS if name not in filled)
-    grouped = "" if sqlite else f" GROUP BY {', '.join(key)}"
+    grouped = "" if sqlite else f" GROUP BY {', '.join(groups)}"
     update = ", ".join(f"{name} = recent.{name} + excluded.{name}" for name in filled)
     return Bulk(
         f"INSERT INTO recent ({', '.join((*key, *filled, *empty))})"
-        f" SELECT {', '.join((*key, *picks, *('0' for _ in empty)))} FROM ({{rows}}) s WHERE true{grouped}"
+        f" SELECT {', '.join((*_PLACE, part, *picks, *('0' for _ in empty)))} FROM ({{rows}}) s WHERE true{grouped}"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {update}",
-        [(name, _BIGINT) for name in (*_GIVEN, *filled)],
+        [(name, _BIGINT) for name in ("account_no", "type_no", "series_no", "part", "minute", *given)],
         sqlite=sqlite,
     )
 

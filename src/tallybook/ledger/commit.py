@@ -4,14 +4,15 @@ Each step is one statement over a whole group of events, whatever its size. Ever
 lane, one commit after the other, so no two commits ever wait for each other's rows.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
+from typing import cast
 
 import zstandard
 from sqlalchemy import Connection, insert
 
-from tallybook.core.aggregate import Placed, SeriesKey, Tally
+from tallybook.core.aggregate import Head, Placed, SeriesKey, Tally
 from tallybook.core.bundle import Bundle, fold
 from tallybook.core.changes import Changing
 from tallybook.core.desk import Errand
@@ -26,9 +27,10 @@ from tallybook.ledger.addup import AddUp
 from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.desk import LaneDesk, Touched
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities, Identity
+from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
 from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.raw_index import RawIndex
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
 from tallybook.ledger.tables import LANES_MAX, raw_batches
@@ -57,6 +59,7 @@ class Committer:
         self._auto_create = accounts_auto_create
         self._numbers = SeriesNumbers(ledger.is_sqlite, an_hour_max=series_an_hour_max)
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
+        self._raw_index = RawIndex(sqlite=ledger.is_sqlite)
         self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
         self._identities: Identities = HeldIdentities(lane) if ledger.is_sqlite else DirectIdentities()
@@ -64,6 +67,11 @@ class Committer:
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
         self._memory = LaneMemory(ledger.changes)
+
+    def look_up(self, bundle: Bundle) -> Sequence[Head] | None:
+        """Return the heads of a bundle's series, None if some have none yet; on any thread, before it is committed."""
+        heads = bundle.heads(self._accounts, self._numbers.committed)
+        return cast("list[Head]", heads) if all(owner and number for owner, _, number in heads) else None
 
     def commit(self, group: Group, errands: Sequence[Errand] = ()) -> list[Exceptions]:
         """Write *group*, then run *errands*; return, bundle by bundle, what became of events not just accepted.
@@ -89,6 +97,7 @@ class Committer:
             self._numbers.forget_new()
             self._identities.forget()
             self._add_up.forget()
+            self._raw_index.forget()
             self._accounts_found = {}
             self._memory.undo()
             raise
@@ -121,11 +130,11 @@ class Committer:
         batch_no = self._next_batch(connection)
         numbers = self._resolve_accounts(connection, group)
         exceptions = self._claim(connection, group.bundles, numbers, batch_no)
-        accepted = [
-            bundle.without(refused, group.scheme) if refused else bundle
-            for bundle, refused in zip(group.bundles, exceptions, strict=True)
-            if len(refused) < len(bundle)
-        ]
+        accepted, heads = list[Bundle](), list[Sequence[Head] | None]()
+        for bundle, refused, known in zip_longest(group.bundles, exceptions, group.heads):
+            if len(refused) < len(bundle):
+                accepted.append(bundle.without(refused.keys(), group.scheme) if refused else bundle)
+                heads.append(known)
         if not accepted:
             return list(exceptions)
         if self._watching is not None:
@@ -136,10 +145,8 @@ class Committer:
         for pending in self._settling.settle(connection, accepted, numbers, group):
             for reading in pending.readings:
                 back.take(pending.event.account_id, pending.event.time_us, reading)
-        placed, folded = self._place(connection, accepted, numbers, back.series(), group=group)
-        hours = placed.hours().union(
-            (numbers[b.accounts[place]], hour) for b in accepted for place, hour in b.bare_hours
-        )
+        placed, folded = self._place(connection, zip(accepted, heads, strict=True), numbers, back.series(), group=group)
+        hours = {(numbers[b.accounts[place]], hour) for b in accepted for place, hour in b.hours}
         placed.add_tally(back, numbers, self._numbers)
         self._add_up.write(connection, placed)
         _move_figures(beside, accepted, back.series() | folded)
@@ -163,7 +170,7 @@ class Committer:
     def _place(
         self,
         connection: Connection,
-        accepted: Sequence[Bundle],
+        accepted: Iterable[tuple[Bundle, Sequence[Head] | None]],
         numbers: dict[AccountId, int],
         others: set[SeriesKey],
         *,
@@ -173,17 +180,19 @@ class Committer:
 
         Also returned are the series that had to be folded into their account's overflow series.
         """
-        heads = [bundle.heads(numbers, self._numbers) for bundle in accepted]
-        missing = self._numbers.unknown(others)
-        for bundle, of_bundle in zip(accepted, heads, strict=True):
-            missing |= bundle.unnumbered(of_bundle)
-        folded: set[SeriesKey] = set()
-        if missing:
-            folded = self._numbers.resolve(connection, missing, numbers, group)
-            heads = [bundle.heads(numbers, self._numbers) for bundle in accepted]
-        placed = Placed()
-        for bundle, of_bundle in zip(accepted, heads, strict=True):
-            bundle.add_to(placed, of_bundle)
+        placed, missing = Placed(), self._numbers.unknown(others)
+        left = []
+        for bundle, known in accepted:
+            heads = known or bundle.heads(numbers, self._numbers)
+            unnumbered = set() if known else bundle.unnumbered(heads)
+            if unnumbered:
+                missing |= unnumbered
+                left.append(bundle)
+            else:
+                bundle.add_to(placed, heads)
+        folded = self._numbers.resolve(connection, missing, numbers, group) if missing else set()
+        for bundle in left:
+            bundle.add_to(placed, bundle.heads(numbers, self._numbers))
         return placed, folded
 
     def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
@@ -218,7 +227,7 @@ class Committer:
 
     def _desk(self, connection: Connection, group: Group, touched: Touched) -> LaneDesk:
         def write(pending: Sequence[Pending]) -> list[Verdict]:
-            (exceptions,) = self._write(connection, replace(group, bundles=[fold(pending)]), touched)
+            (exceptions,) = self._write(connection, replace(group, bundles=[fold(pending)], heads=()), touched)
             return [exceptions.get(seq, _ACCEPTED) for seq in range(len(pending))]
 
         snapshot = Snapshot(connection, sqlite=self._ledger.is_sqlite)
@@ -235,32 +244,28 @@ class Committer:
         self, connection: Connection, bundles: Sequence[Bundle], numbers: dict[AccountId, int], batch_no: int
     ) -> list[dict[int, Verdict]]:
         """Take the identities; return, bundle by bundle, which events could not have theirs and why."""
-        rows: list[Identity] = []
-        exceptions: list[dict[int, Verdict]] = []
-        starts: list[int] = []
-        start = 0
-        for bundle in bundles:
-            owners = [numbers.get(account_id, 0) for account_id in bundle.accounts]
-            keys = enumerate(bundle.keys, start)
-            rows += [(owners[place], hi, lo, seq, digest) for seq, (place, hi, lo, digest) in keys]
-            is_unknown = 0 in owners
-            exceptions.append(_of_unknown(bundle, owners) if is_unknown else {})
-            starts.append(start)
-            start += len(bundle)
-        mine = [row for row in rows if row[0]] if any(exceptions) else rows
-        for seq, digest in self._identities.claim(connection, mine, batch_no):
-            place = bisect_right(starts, seq) - 1
-            exceptions[place][seq - starts[place]] = _DUPLICATE if rows[seq][4] == digest else _CONFLICT
+        owners = [[numbers.get(account_id, 0) for account_id in bundle.accounts] for bundle in bundles]
+        exceptions = [
+            _of_unknown(bundle, of_bundle) if 0 in of_bundle else {}
+            for bundle, of_bundle in zip(bundles, owners, strict=True)
+        ]
+        asked = [(of_bundle, bundle.claims) for bundle, of_bundle in zip(bundles, owners, strict=True)]
+        for place, seq, is_same in self._identities.claim(connection, asked, batch_no):
+            exceptions[place][seq] = _DUPLICATE if is_same else _CONFLICT
         return exceptions
 
     def _keep_names(self, connection: Connection, accepted: Sequence[Bundle], numbers: dict[AccountId, int]) -> None:
-        latest: dict[tuple[AccountId, str, str], tuple[int, str]] = {}
+        latest: dict[tuple[int, str, str], tuple[int, str]] = {}
         for bundle in accepted:
+            owners = [numbers.get(account_id, 0) for account_id in bundle.accounts]
             for label in bundle.labels:
-                key = (bundle.accounts[label.account], label.dimension, label.value)
-                latest[key] = max((label.seen_us, label.name), latest.get(key, (-1, "")))
+                seen_us, name, _ = label.said[0]
+                key, told = (owners[label.account], label.dimension, label.value), (seen_us, name)
+                known = latest.get(key)
+                if known is None or known < told:
+                    latest[key] = told
         if latest:
-            rows = sorted((numbers[who], *what, name, seen_us) for (who, *what), (seen_us, name) in latest.items())
+            rows = sorted((*key, name, seen_us) for key, (seen_us, name) in latest.items())
             self._sql.label.change(connection, rows)
 
     def _keep_raw(
@@ -278,7 +283,7 @@ class Committer:
             {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
             | {"events": sum(map(len, accepted)), "body": body},
         )
-        self._sql.index.change(connection, [(*hour, batch_no) for hour in sorted(hours)])
+        self._raw_index.add(connection, batch_no, hours)
 
 
 def _accounts_of(bundles: Sequence[Bundle]) -> set[AccountId]:
@@ -339,10 +344,5 @@ class _Statements:
             " ON CONFLICT (account_no, dimension, value) DO UPDATE SET name = excluded.name, seen_us = excluded.seen_us"
             " WHERE excluded.seen_us >= labels.seen_us",
             [("account_no", _BIGINT), *((n, "text") for n in ("dimension", "value", "name")), ("seen_us", _BIGINT)],
-            sqlite=sqlite,
-        )
-        self.index = Bulk(
-            "INSERT INTO raw_index (account_no, hour, batch_no) SELECT * FROM ({rows}) s WHERE true",
-            [(name, _BIGINT) for name in ("account_no", "hour", "batch_no")],
             sqlite=sqlite,
         )

@@ -3,16 +3,19 @@
 PostgreSQL, where many processes write, takes them at once; SQLite holds them in memory first (see `key_log`).
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Protocol
 
 from sqlalchemy import Connection, select, text
 
-from tallybook.ledger.key_log import IDENTITY, SAME_KEY, HeldIdentities, Identity, batch_holding
+from tallybook.core.claims import ENTRY
+from tallybook.ledger.key_log import Asked, HeldIdentities, Taken, batch_holding
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import event_keys
 
-__all__ = ["DirectIdentities", "HeldIdentities", "Identities", "Identity", "batch_of"]
+__all__ = ["DirectIdentities", "HeldIdentities", "Identities", "batch_of"]
 
 _NAMES = ", ".join(column.name for column in event_keys.c)
 
@@ -20,8 +23,8 @@ _NAMES = ", ".join(column.name for column in event_keys.c)
 class Identities(Protocol):
     """Takes identities inside a commit's transaction; *keep* or *forget* follows, as the transaction ended."""
 
-    def claim(self, connection: Connection, rows: Sequence[Identity], batch_no: int) -> list[list[int]]:
-        """Take what is free; return (place in the batch, digest of the one that came first) of what was not."""
+    def claim(self, connection: Connection, asked: Sequence[Asked], batch_no: int) -> list[Taken]:
+        """Take what is free; return what was not."""
         ...
 
     def keep(self) -> None:
@@ -37,20 +40,37 @@ class DirectIdentities:
     """Takes identities in `event_keys` itself."""
 
     def __init__(self) -> None:
-        keys = unfold("rows", IDENTITY, sqlite=False)
+        named = [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "digest", "seq")]
+        keys = unfold("rows", named, sqlite=False)
         self._claim = text(
             f"INSERT INTO event_keys ({_NAMES}) SELECT account_no, key_hi, key_lo, digest, :batch_no, seq"
             f" FROM ({keys}) s ORDER BY account_no, key_hi, key_lo, seq ON CONFLICT DO NOTHING"
         )
-        taken = f"FROM ({keys}) s JOIN event_keys k ON {SAME_KEY} WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
-        self._taken = text(fold(("s.seq", "k.digest"), taken, sqlite=False))
+        taken = (
+            f"FROM ({keys}) s JOIN event_keys k"
+            " ON k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo"
+            " WHERE k.batch_no <> :batch_no OR k.seq <> s.seq"
+        )
+        self._taken = text(fold(("s.seq", "k.digest = s.digest"), taken, sqlite=False))
 
-    def claim(self, connection: Connection, rows: Sequence[Identity], batch_no: int) -> list[list[int]]:
+    def claim(self, connection: Connection, asked: Sequence[Asked], batch_no: int) -> list[Taken]:
         """Take what is free, return what was not."""
+        rows, firsts = list[tuple[int, ...]](), list[int]()
+        first = 0
+        for numbers, claims in asked:
+            owners = chain.from_iterable(map(repeat, numbers, claims.counts))
+            entries = zip(owners, ENTRY.iter_unpack(claims.entries), strict=True)
+            rows += [(owner, *entry[:3], first + entry[3]) for owner, entry in entries if owner]
+            firsts.append(first)
+            first += len(claims)
         parameters = {"rows": to_json(rows), "batch_no": batch_no}
         if connection.execute(self._claim, parameters).rowcount == len(rows):
             return []
-        return from_json(connection.scalar(self._taken, parameters))
+        taken = []
+        for seq, is_same in from_json(connection.scalar(self._taken, parameters)):
+            bundle = bisect_right(firsts, seq) - 1
+            taken.append((bundle, seq - firsts[bundle], bool(is_same)))
+        return taken
 
     def keep(self) -> None:
         """Nothing to do: all of it is in the transaction."""
@@ -66,5 +86,5 @@ def batch_of(connection: Connection, account_no: int, identity: tuple[int, int])
         select(event_keys.c.batch_no).where(event_keys.c.account_no == account_no, mine)
     )
     if number is None and connection.dialect.name == "sqlite":
-        return batch_holding(connection, account_no, identity)
+        return batch_holding(connection, identity)
     return number

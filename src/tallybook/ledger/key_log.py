@@ -8,33 +8,38 @@ commit. A restart reads the list again.
 
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from sqlalchemy import Connection
 
+from tallybook.core.claims import ENTRY, Claims
 from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.hot import Hot
+from tallybook.ledger.key_runs import (
+    PLACE_BITS,
+    PLACE_MAX,
+    Run,
+    bound_of,
+    find_digest,
+    identities_of,
+    joined,
+    read_runs,
+    write_run,
+)
 from tallybook.ledger.sieve import PARTS, Sieve
 from tallybook.ledger.tables import event_keys
 
-HELD_MAX = 150_000
+HELD_MAX = 250_000
 """Identities held in memory before they begin to move; half as many again come until they have: about 30 MB."""
 MOVED_MIN = 256
 """Fewest identities that move at once."""
-RUNS_MAX = 64
-"""Most sorted lists from which identities move."""
 
-Identity = tuple[int, int, int, int, int]
-"""Account, the two halves of the hash, place in the batch, digest of the payload."""
-IDENTITY = [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "seq", "digest")]
-"""Its columns."""
-SAME_KEY = "k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo"
-
-_ENTRY = struct.Struct(">qqqqqi")
-"""A row of `event_keys` as the log has it: what tells it from others comes first, so that entries sort by that."""
-_KEY = struct.Struct(">qqq")
-_BYTES, _KEY_BYTES = _ENTRY.size, _KEY.size
+Asked = tuple[Sequence[int], Claims]
+"""The numbers of a bundle's accounts and its claims; those of an account whose number is 0 are passed over."""
+Taken = tuple[int, int, bool]
+"""A claim that was not free: which bundle, which event of it, and whether the one that came first says the same."""
 
 _LAST = Hot("SELECT max(batch_no) FROM key_log WHERE lane = :lane")
 _LOGGED = Hot("SELECT batch_no, keys FROM key_log WHERE lane = :lane ORDER BY batch_no")
@@ -42,35 +47,21 @@ _LISTED = Hot("SELECT keys FROM key_log WHERE lane = :lane AND batch_no = :batch
 _LOG = Hot("INSERT INTO key_log (lane, batch_no, keys) VALUES (:lane, :batch_no, :keys)")
 _FORGET_LOG = Hot("DELETE FROM key_log WHERE lane = :lane AND batch_no <= :upto")
 _HOLDING = Hot("SELECT batch_no FROM key_log WHERE instr(keys, :key) > 0 LIMIT 1")
-_STORED = Bulk(f"SELECT s.seq, k.digest FROM ({{rows}}) s CROSS JOIN event_keys k ON {SAME_KEY}", IDENTITY, sqlite=True)
-_NAMES = [column.name for column in event_keys.c]
-_MOVE = Bulk(
-    f"INSERT INTO event_keys ({', '.join(_NAMES)}) SELECT * FROM ({{rows}}) s WHERE true ON CONFLICT DO NOTHING",
-    [(name, "bigint") for name in _NAMES],
+_STORED = Bulk(
+    "SELECT s.place, k.digest FROM ({rows}) s CROSS JOIN event_keys k"
+    " ON k.account_no = s.account_no AND k.key_hi = s.key_hi AND k.key_lo = s.key_lo",
+    [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "place")],
     sqlite=True,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Entries in their order, packed, of which the first *moved* have moved."""
-
-    entries: bytes
-    moved: int = 0
-
-    @property
-    def left(self) -> int:
-        """How many have not moved."""
-        return len(self.entries) // _BYTES - self.moved
-
-    def key(self, place: int) -> bytes:
-        """Return what tells the entry at *place* from others."""
-        return self.entries[place * _BYTES : place * _BYTES + _KEY_BYTES]
-
-    def upto(self, bound: bytes | None) -> int:
-        """Return where the entries end whose key is at most *bound*; without one, all."""
-        end = self.moved + self.left
-        return end if bound is None else bisect_right(range(end), bound, self.moved, key=self.key)
+_NAMES = [column.name for column in event_keys.c]
+_MOVE = Bulk(
+    f"INSERT INTO event_keys ({', '.join(_NAMES)})"
+    f" SELECT account_no, key_hi, key_lo, digest, (base + place) >> {PLACE_BITS}, (base + place) & {PLACE_MAX}"
+    " FROM ({rows}) s WHERE true ON CONFLICT DO NOTHING",
+    [(name, "bigint") for name in ("account_no", "key_hi", "key_lo", "digest", "place", "base")],
+    sqlite=True,
+)
+_HALVES = struct.Struct(">qq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +79,25 @@ class _State:
     last: int | None = None
     held: dict[bytes, int] = field(default_factory=dict)
     moving: dict[bytes, int] = field(default_factory=dict)
-    runs: tuple[_Run, ...] = ()
+    runs: tuple[Run, ...] = ()
     upto: int = 0
     total: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch has taken so far.
+
+    Attributes:
+        fresh: Its identities, each with its number.
+        listed: The runs that list them.
+        events: How many events the bundles had that it was taken from.
+    """
+
+    number: int
+    fresh: dict[bytes, int] = field(default_factory=dict)
+    listed: bytes = b""
+    events: int = 0
 
 
 class HeldIdentities:
@@ -101,25 +108,26 @@ class HeldIdentities:
         self._held_max = held_max
         self._moved_min = moved_min
         self._sieve = Sieve(lane)
-        self._new: list[bytes] = []
+        self._new: list[dict[bytes, int]] = []
         self._now = self._kept = _State()
 
-    def claim(self, connection: Connection, rows: Sequence[Identity], batch_no: int) -> list[list[int]]:
-        """Take what is free; return (place in the batch, digest of the one that came first) of what was not."""
+    def claim(self, connection: Connection, asked: Sequence[Asked], batch_no: int) -> list[Taken]:
+        """Take what is free; return what was not."""
         self._load(connection)
-        entries = [_ENTRY.pack(account_no, hi, lo, digest, batch_no, seq) for account_no, hi, lo, seq, digest in rows]
-        taken = self._taken(connection, rows, entries)
-        if taken:
-            entries = [entry for entry, row in zip(entries, rows, strict=True) if row[3] not in taken]
-        if entries:
-            entries.sort()
-            _LOG.change(connection, {"lane": self._lane, "batch_no": batch_no, "keys": b"".join(entries)})
-            self._hold(_keys(entries), batch_no)
+        batch, taken = _Batch(batch_no), list[Taken]()
+        for bundle, (numbers, every) in enumerate(asked):
+            claims = every if all(numbers) else every.of([bool(number) for number in numbers])
+            refused = self._take(connection, (numbers, claims), batch)
+            taken += [(bundle, claims.seq(place), is_same) for place, is_same in refused.items()]
+            batch.events += len(every)
+        if batch.fresh:
+            _LOG.change(connection, {"lane": self._lane, "batch_no": batch_no, "keys": batch.listed})
+            self._hold(batch)
         if len(self._now.held) > self._held_max and not self._now.runs:
             self._begin(connection)
         if self._now.runs:
-            self._move(connection, max(self._moved_min, 2 * len(entries)))
-        return [[seq, digest] for seq, digest in taken.items()]
+            self._move(connection, max(self._moved_min, 2 * len(batch.fresh)))
+        return taken
 
     def keep(self) -> None:
         """The transaction was committed."""
@@ -128,8 +136,9 @@ class HeldIdentities:
 
     def forget(self) -> None:
         """The transaction was rolled back."""
-        for key in self._new:
-            self._kept.held.pop(key, None)
+        for fresh in self._new:
+            for identity in fresh:
+                self._kept.held.pop(identity, None)
         self._new = []
         self._now = self._kept
 
@@ -141,58 +150,72 @@ class HeldIdentities:
             return
         held: dict[bytes, int] = {}
         self._sieve.read(connection)
-        for batch_no, entries in _LOGGED.rows(connection, {"lane": self._lane}):
-            held.update(dict.fromkeys(_keys(_split(entries)), batch_no))
-            self._sieve.add(lo for _, _, lo, *_ in _ENTRY.iter_unpack(entries))
+        for batch_no, run in self._listed(connection):
+            held.update(dict.fromkeys(run.identities(), batch_no))
+            self._sieve.add(lo for _, lo, *_ in ENTRY.iter_unpack(run.entries))
         self._now = _State(where, last, held)
 
-    def _hold(self, keys: list[bytes], batch_no: int) -> None:
-        self._now.held.update(dict.fromkeys(keys, batch_no))
-        self._new += keys
-        self._now = replace(self._now, last=batch_no)
+    def _listed(self, connection: Connection) -> Iterator[tuple[int, Run]]:
+        """Yield all that is listed, with its batch."""
+        for batch_no, listed in _LOGGED.rows(connection, {"lane": self._lane}):
+            for run in read_runs(batch_no, listed):
+                yield batch_no, run
+
+    def _hold(self, batch: _Batch) -> None:
+        self._now.held.update(batch.fresh)
+        self._new.append(batch.fresh)
+        self._now = replace(self._now, last=batch.number)
 
     # --- what was taken before ----------------------------------------------------------------------------------------
 
-    def _taken(self, connection: Connection, rows: Sequence[Identity], entries: Sequence[bytes]) -> dict[int, int]:
-        """Return place -> digest of the one that came first, for all that cannot be taken."""
-        hashes = [row[2] for row in rows]
-        perhaps = [rows[place] for place in self._sieve.perhaps(hashes)]
-        self._sieve.add(hashes)
-        taken = self._found(connection, perhaps) if perhaps else {}
-        keys = _keys(entries)
-        if len(set(keys)) < len(keys):
-            first: dict[bytes, Identity] = {}
-            for row, key in zip(rows, keys, strict=True):
-                if first.setdefault(key, row) is not row:
-                    taken.setdefault(row[3], first[key][4])
-        return taken
+    def _take(self, connection: Connection, asked: Asked, batch: _Batch) -> dict[int, bool]:
+        """Take what is free; return, for the places of what was not, whether the one that came first says the same."""
+        numbers, claims = asked
+        identities = identities_of(claims.entries)
+        perhaps = {place: identities[place] for place in self._sieve.sift(claims)}
+        refused = self._found(connection, asked, perhaps, batch) if perhaps else {}
+        mine = dict.fromkeys(identities, batch.number)
+        if len(mine) < len(identities):
+            refused |= _repeated(claims, identities, refused)
+        if refused:
+            mine = dict.fromkeys([key for place, key in enumerate(identities) if place not in refused], batch.number)
+        batch.fresh.update(mine)
+        batch.listed += write_run(numbers, claims, refused, batch.events)
+        return refused
 
-    def _found(self, connection: Connection, rows: Sequence[Identity]) -> dict[int, int]:
-        """Return place -> digest of those that are held or stored."""
-        held, moving = self._now.held, self._now.moving
-        by_batch: dict[int, list[tuple[int, bytes]]] = {}
-        left = []
-        for row in rows:
-            key = _KEY.pack(*row[:3])
-            batch_no = held.get(key) or moving.get(key)
+    def _found(
+        self, connection: Connection, asked: Asked, sought: Mapping[int, bytes], batch: _Batch
+    ) -> dict[int, bool]:
+        """Return, for the places of identities that are held or stored, whether the first one says the same."""
+        numbers, claims = asked
+        by_batch: dict[int, list[int]] = {}
+        left, ends = [], list(accumulate(claims.counts))
+        for place, identity in sought.items():
+            batch_no = self._now.held.get(identity) or self._now.moving.get(identity) or batch.fresh.get(identity)
             if batch_no is None:
-                left.append(row)
+                left.append((numbers[bisect_right(ends, place)], *_HALVES.unpack(identity), place))
             else:
-                by_batch.setdefault(batch_no, []).append((row[3], key))
-        found: dict[int, int] = dict(_STORED.rows(connection, left)) if left else {}
-        for batch_no, sought in by_batch.items():
-            run = _Run(_LISTED.scalar(connection, {"lane": self._lane, "batch_no": batch_no}))
-            for seq, key in sought:
-                found[seq] = _ENTRY.unpack_from(run.entries, (run.upto(key) - 1) * _BYTES)[3]
+                by_batch.setdefault(batch_no, []).append(place)
+        stored = _STORED.rows(connection, left) if left else ()
+        found = {place: claims.digest(place) == digest for place, digest in stored}
+        for batch_no, places in by_batch.items():
+            listed = self._list_of(connection, batch_no, batch)
+            found |= {place: claims.digest(place) == find_digest(listed, sought[place]) for place in places}
         return found
+
+    def _list_of(self, connection: Connection, batch_no: int, current: _Batch) -> bytes:
+        if batch_no == current.number:
+            return current.listed
+        listed: bytes = _LISTED.scalar(connection, {"lane": self._lane, "batch_no": batch_no})
+        return listed
 
     # --- moving ------------------------------------------------------------------------------------------------------
 
     def _begin(self, connection: Connection) -> None:
         """Begin to move all that are held."""
         now = self._now
-        runs = _joined([entries for _, entries in _LOGGED.rows(connection, {"lane": self._lane})])
-        self._now = replace(now, held={}, moving=now.held, runs=runs, upto=now.last or 0, total=len(now.held))
+        runs = joined([run for _, run in self._listed(connection)])
+        self._now = replace(now, held={}, moving=now.held, runs=runs, upto=now.last or 0, total=sum(map(len, runs)))
 
     def _move(self, connection: Connection, count: int) -> None:
         """Move about *count* identities, those that come first of all that have not moved.
@@ -200,13 +223,13 @@ class HeldIdentities:
         As large a part of the sieve is kept, which has had all of them since they were taken.
         """
         now = self._now
-        bound = _bound(now.runs, count)
+        bound = bound_of(now.runs, count)
         rows: list[tuple[int, ...]] = []
-        left: list[_Run] = []
+        left: list[Run] = []
         for run in now.runs:
             end = run.upto(bound)
-            rows += _ENTRY.iter_unpack(run.entries[run.moved * _BYTES : end * _BYTES])
-            left.append(_Run(run.entries, end))
+            rows += run.rows(end)
+            left.append(replace(run, moved=end))
         rows.sort()
         _MOVE.change(connection, rows)
         self._sieve.keep(connection, range(self._kept_parts(now.runs), self._kept_parts(left)))
@@ -216,36 +239,23 @@ class HeldIdentities:
         _FORGET_LOG.change(connection, {"lane": self._lane, "upto": now.upto})
         self._now = replace(now, moving={}, runs=())
 
-    def _kept_parts(self, runs: Sequence[_Run]) -> int:
+    def _kept_parts(self, runs: Sequence[Run]) -> int:
         """Return how many parts of the sieve are kept by the time that only *runs* are left."""
         return PARTS - sum(run.left for run in runs) * PARTS // self._now.total
 
 
-def batch_holding(connection: Connection, account_no: int, identity: tuple[int, int]) -> int | None:
+def _repeated(claims: Claims, identities: Sequence[bytes], refused: Collection[int]) -> dict[int, bool]:
+    """Return, for places whose identity the bundle has taken just before, whether both say the same."""
+    repeated, first = {}, 0
+    for place in range(1, len(identities)):
+        if identities[place] != identities[first]:
+            first = place
+        elif place not in refused:
+            repeated[place] = claims.digest(place) == claims.digest(first)
+    return repeated
+
+
+def batch_holding(connection: Connection, identity: tuple[int, int]) -> int | None:
     """Return the batch of an identity that has not moved, None if it is not among those."""
-    found: int | None = _HOLDING.scalar(connection, {"key": _KEY.pack(account_no, *identity)})
+    found: int | None = _HOLDING.scalar(connection, {"key": _HALVES.pack(*identity)})
     return found
-
-
-def _split(entries: bytes) -> list[bytes]:
-    return [entries[at : at + _BYTES] for at in range(0, len(entries), _BYTES)]
-
-
-def _keys(entries: Sequence[bytes]) -> list[bytes]:
-    return [entry[:_KEY_BYTES] for entry in entries]
-
-
-def _joined(lists: Sequence[bytes]) -> tuple[_Run, ...]:
-    """Return packed entries as runs, sorting together what would be too many of them."""
-    share = -(-len(lists) // RUNS_MAX)
-    groups = [lists[at : at + share] for at in range(0, len(lists), share)]
-    return tuple(_Run(g[0] if len(g) == 1 else b"".join(sorted(_split(b"".join(g))))) for g in groups)
-
-
-def _bound(runs: Sequence[_Run], count: int) -> bytes | None:
-    """Return the key up to which about *count* entries lie, None if there are no more than that."""
-    left = sum(run.left for run in runs)
-    if left <= count:
-        return None
-    longest = max(runs, key=lambda run: run.left)
-    return longest.key(longest.moved + longest.left * count // left)

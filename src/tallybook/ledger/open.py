@@ -34,7 +34,7 @@ POOL_TIMEOUT_S = 30.0
 PING_AFTER_S = 5.0
 """A connection that lay idle so long is asked whether it is still there; one that did not is only looked at."""
 _IDLE_SINCE = "idle_since_s"
-WRITER_CACHE_KIB = 49_152
+WRITER_CACHE_KIB = 24_576
 READER_CACHE_KIB = 8_192
 WAL_CHECKPOINT_PAGES = 8_192
 STATEMENTS_PREPARED = 256

@@ -58,6 +58,11 @@ class SeriesNumbers:
             number = self._new.get(key)
         return self._folded.get(key) if number is None else number
 
+    @property
+    def committed(self) -> Mapping[SeriesKey, int]:
+        """The numbers that are remembered of committed transactions, for any thread to look at."""
+        return self._known
+
     def keep_new(self) -> None:
         """Remember the numbers of a committed transaction."""
         if len(self._known) + len(self._new) > CACHED_MAX:

@@ -5,13 +5,14 @@ one bit is set for each that was ever taken, by its hash; where the bit is not s
 kept in the ledger, in parts, and read again at the next start.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from tallybook.core.claims import SPOTS, Claims
 from tallybook.ledger.hot import Hot
 
-BITS = 1 << 26
+BITS = SPOTS
 """8 MiB: of ten million identities it lets one new one in seven through, of fifty million one in two."""
 PARTS = 128
 """As so many rows it is kept; some of them are written with each commit that moves identities."""
@@ -44,10 +45,13 @@ class Sieve:
         for number in hashes:
             bits[(number & _MASK) >> 3] |= 1 << (number & 7)
 
-    def perhaps(self, hashes: Sequence[int]) -> list[int]:
-        """Return the places of those that were perhaps added; no other one was."""
-        bits = self._bits
-        return [place for place, n in enumerate(hashes) if bits[(n & _MASK) >> 3] >> (n & 7) & 1]
+    def sift(self, claims: Claims) -> list[int]:
+        """Return the places of those that were perhaps added; no other one was. Then add all."""
+        bits, spots = self._bits, list(zip(memoryview(claims.bytes_).cast("I"), claims.bits, strict=True))
+        perhaps = [place for place, (at, bit) in enumerate(spots) if bits[at] & bit]
+        for at, bit in spots:
+            bits[at] |= bit
+        return perhaps
 
     def keep(self, connection: Connection, parts: range) -> None:
         """Write some parts to the ledger."""

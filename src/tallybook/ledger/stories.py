@@ -18,8 +18,9 @@ from tallybook.core.story import NOTES_KEPT_DAYS, EventNote, Found, FoundEvent, 
 from tallybook.ledger.identities import batch_of
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.raw_index import batches_of
 from tallybook.ledger.session_tables import event_notes
-from tallybook.ledger.tables import accounts, raw_batches, raw_index
+from tallybook.ledger.tables import accounts, raw_batches
 from tallybook.ledger.usage import RAW_BATCH_BYTES_MAX
 
 FOUND_MAX = 50
@@ -126,11 +127,11 @@ class LedgerStories:
 
 def _batches(connection: Connection, account_no: int, wanted: Wanted) -> list[int]:
     """Return the numbers of the newest batches to look into, and one more where there are more."""
-    hours = raw_index.c.hour.between(wanted.start_us // HOUR_US, (wanted.end_us - 1) // HOUR_US)
-    numbers = select(raw_index.c.batch_no).distinct().where(raw_index.c.account_no == account_no, hours)
+    found = batches_of(account_no, wanted.start_us // HOUR_US, (wanted.end_us - 1) // HOUR_US).subquery()
+    numbers = select(found.c.batch_no)
     if wanted.place is not None:
-        numbers = numbers.where(raw_index.c.batch_no <= wanted.place.batch_no)
-    return list(connection.scalars(numbers.order_by(raw_index.c.batch_no.desc()).limit(BATCHES_MAX + 1)))
+        numbers = numbers.where(found.c.batch_no <= wanted.place.batch_no)
+    return list(connection.scalars(numbers.order_by(found.c.batch_no.desc()).limit(BATCHES_MAX + 1)))
 
 
 def _batch(connection: Connection, number: int) -> tuple[Row[Any], bytes]:

@@ -175,6 +175,16 @@ raw_index = Table(
 )
 """Which batches hold events of an account in an hour."""
 
+raw_recent = Table(
+    "raw_recent",
+    metadata,
+    number("batch_no", primary_key=True),
+    number("account_no", primary_key=True),
+    number("hour", primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""On SQLite: the same of the latest batches, until they move to `raw_index`."""
+
 series = Table(
     "series",
     metadata,

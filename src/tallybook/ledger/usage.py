@@ -25,9 +25,10 @@ from tallybook.ledger.hot import Hot
 from tallybook.ledger.known import KnownSeries, Listed
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
+from tallybook.ledger.raw_index import batches_of
 from tallybook.ledger.resources import read_counts, read_lives
 from tallybook.ledger.rows import fold, from_column, from_json, to_json
-from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches, raw_index
+from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches
 from tallybook.ledger.usage_sql import (
     SPAN,
     Form,
@@ -173,10 +174,7 @@ class Snapshot:
 
     def events(self, account_no: int, account_id: AccountId, span: Span) -> Iterator[dict[str, object]]:
         """Return the raw events of an account in the batches that touch *span*; the caller looks at exact times."""
-        hours = (span.start_us // HOUR_US, (span.end_us - 1) // HOUR_US)
-        batches = select(raw_index.c.batch_no).where(
-            raw_index.c.account_no == account_no, raw_index.c.hour.between(*hours)
-        )
+        batches = batches_of(account_no, span.start_us // HOUR_US, (span.end_us - 1) // HOUR_US)
         bodies = select(raw_batches.c.body).where(raw_batches.c.batch_no.in_(batches)).order_by(raw_batches.c.batch_no)
         needle = b'"subject":' + msgspec.json.encode(account_id)
         for (body,) in self.connection.execute(bodies):

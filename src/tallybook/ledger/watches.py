@@ -7,6 +7,7 @@ never more than what is really left, and only where it reaches 0 is the account 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import Connection
 
@@ -168,8 +169,9 @@ class Watching:
         """Return by how much, in nanos, the commit lowers what is left of each subject at most."""
         entries, ids = self._entries, self._ids
         spent: dict[Due, int] = {}
-        for (account_no, type_no, _), row in placed.rows:
-            minute, entry = row[1], entries[ids[account_no]]
+        for row in chain(placed.rows, placed.wide):
+            account_no, type_no, minute = row[0], row[1], row[4]
+            entry = entries[ids[account_no]]
             if entry is None:
                 continue
             gauges = entry.watched.gauges.get(type_no)
@@ -298,11 +300,11 @@ def _amount(gauge: Gauge, row: Sequence[int]) -> int:
     if gauge.always:
         return LEFT_MAX * NANOS_A_MILLI
     if not gauge.slots:
-        amount = row[2] * NANOS
+        amount = row[5] * NANOS
     elif len(gauge.slots) == 1:
-        amount = row[2 * gauge.slots[0] + 4]
+        amount = row[2 * gauge.slots[0] + 7]
     else:
-        amount = sum(max(0, row[2 * slot + 4]) for slot in gauge.slots)
+        amount = sum(max(0, row[2 * slot + 7]) for slot in gauge.slots)
     return -(-amount * gauge.price // NANOS) if gauge.price else amount
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tallybook.core.aggregate import Head
 from tallybook.core.bundle import Bundle, fold
 from tallybook.core.clock import Clock
 from tallybook.core.desk import Desk, LaneWriter
@@ -55,10 +56,11 @@ class CommitSeen:
 
 
 class Ticket:
-    """The events of one request that go to one lane."""
+    """The events of one request that go to one lane; *heads* as `LaneWriter.look_up` says."""
 
-    def __init__(self, bundle: Bundle, scheme: Scheme) -> None:
+    def __init__(self, bundle: Bundle, scheme: Scheme, heads: Sequence[Head] | None) -> None:
         self.bundle = bundle
+        self.heads = heads
         self.events = len(bundle)
         self.bytes = len(bundle.lines)
         self.scheme = scheme
@@ -66,7 +68,7 @@ class Ticket:
 
     def read_again(self, scheme: Scheme) -> None:
         """Read the events by a newer scheme; what no longer fits it is counted as unmetered."""
-        self.scheme = scheme
+        self.scheme, self.heads = scheme, None
         self.bundle = fold(self.bundle.pending(range(self.events), scheme))
 
 
@@ -120,6 +122,10 @@ class Lane:
         self.queued = self.queued_bytes = 0
         self._thread = threading.Thread(target=self._run, name="tallybook-lane", daemon=True)
         self._thread.start()
+
+    def ticket(self, bundle: Bundle, scheme: Scheme) -> Ticket:
+        """Return the ticket of a bundle, with what can be looked up of it on the calling thread."""
+        return Ticket(bundle, scheme, self._writer.look_up(bundle))
 
     def check_room(self, events: int, bytes_: int) -> None:
         """Raise Unavailable if there is no room for so much more; what is empty takes one of any size."""
@@ -191,9 +197,9 @@ class Lane:
             for ticket in tickets:
                 if ticket.scheme.version != scheme.version:
                     ticket.read_again(scheme)
-            bundles = [ticket.bundle for ticket in tickets]
+            bundles, heads = [ticket.bundle for ticket in tickets], [ticket.heads for ticket in tickets]
             try:
-                return self._writer.commit(Group(bundles, self._clock.now_us(), scheme), errands)
+                return self._writer.commit(Group(bundles, self._clock.now_us(), scheme, heads), errands)
             except SchemeOutdated:
                 scheme = self._schemes.refresh()
 

@@ -22,7 +22,7 @@ from tallybook.core.key import ADMIN, Caller
 from tallybook.core.reading import lane_of
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
-from tallybook.flows.ingest.lane import CommitSeen, Errand, Lane, SchemeSource, Ticket
+from tallybook.flows.ingest.lane import CommitSeen, Errand, Lane, SchemeSource
 
 _T = TypeVar("_T")
 
@@ -151,7 +151,7 @@ class Ingest:
         if not prepared.bundles:
             answer.set_result(receipt(prepared))
             return answer
-        tickets = {lane: Ticket(bundle, prepared.scheme) for lane, bundle in prepared.bundles.items()}
+        tickets = {lane: self._lanes[lane].ticket(bundle, prepared.scheme) for lane, bundle in prepared.bundles.items()}
         if sum(ticket.bytes for ticket in tickets.values()) > REQUEST_BYTES_MAX:
             raise TooLarge(f"the events of a request have at most {REQUEST_BYTES_MAX} bytes", bound=REQUEST_BYTES_MAX)
         waiting = Waiting(prepared, answer)
