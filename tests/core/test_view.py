@@ -171,6 +171,23 @@ def test_groups_of_several_views_become_one_numbering() -> None:
     assert {("ada",): 0} == counted[3]
 
 
+def test_what_is_counted_is_told_in_units_and_in_nanos() -> None:
+    """One answer, whichever is asked for first; a sum is told in units by cutting it off."""
+    counted, summed = view("jobs"), view("job_cpu")
+    rows = SumRows([0, 1, 1], events=[1, 2, 3], sums={summed.slots[0]: [7, NANOS, 8 * NANOS + 5]})
+    for one in (counted, summed):
+        one.add_rows(rows)
+    answer, summed_answer = counted.answer(), summed.answer()
+    assert [1, 5] == list(answer.counts)
+    assert 6 * NANOS == answer.total
+    assert {(): [NANOS, 5 * NANOS]} == answer.groups
+    assert answer.values is answer.groups[()]
+    assert 1 == len(answer.groups)
+    assert [7, 9 * NANOS + 5] == summed_answer.values
+    assert [0, 9] == list(summed_answer.counts)
+    assert 9 * NANOS + 12 == summed_answer.total
+
+
 def test_views_that_take_nothing_have_no_groups_together() -> None:
     """No series passes any filter."""
     views = [view("jobs", region=("mars",)), view("jobs", worker=("nobody",))]
