@@ -163,7 +163,7 @@ def test_groups_of_several_views_become_one_numbering() -> None:
     assert {1, 2, 3} == set(joined)
     rows = SumRows([1] * 3, [joined[no] for no in SERIES], [10**no for no in SERIES], sums={0: [0] * 3})
     for one in views:
-        one.add_rows(rows)
+        one.add_rows(rows, rows.numbers())
     counted = [{key: values[1] // NANOS for key, values in one.answer().groups.items()} for one in views]
     assert {(): 1110} == counted[0]
     assert {("true",): 10, ("false",): 1100} == counted[1]
@@ -176,7 +176,7 @@ def test_what_is_counted_is_told_in_units_and_in_nanos() -> None:
     counted, summed = view("jobs"), view("job_cpu")
     rows = SumRows([0, 1, 1], events=[1, 2, 3], sums={summed.slots[0]: [7, NANOS, 8 * NANOS + 5]})
     for one in (counted, summed):
-        one.add_rows(rows)
+        one.add_rows(rows, rows.numbers())
     answer, summed_answer = counted.answer(), summed.answer()
     assert [1, 5] == list(answer.counts)
     assert 6 * NANOS == answer.total

@@ -149,11 +149,9 @@ class View:
         key, price = self._group(group)
         self._row(key)[window] += self._added(sums, price)
 
-    def add_rows(self, sums: SumRows) -> None:
-        """Count rows of sums."""
-        if not sums.windows:
-            return
-        lines = self._lines(sums.groups)
+    def add_rows(self, sums: SumRows, numbers: Sequence[int]) -> None:
+        """Count rows of sums, which are of the groups of these *numbers*."""
+        lines = self._lines(numbers)
         values = self._values_of(sums)
         if values is None:
             return
@@ -170,9 +168,9 @@ class View:
             for window, value in rows:
                 only[window] += value
 
-    def _lines(self, groups: Sequence[int] | None) -> dict[int, list[int] | None]:
-        """Return where the values of each of *groups* go; a group that has rows is in the answer."""
-        known = ((number, self._groups[number]) for number in ((0,) if groups is None else dict.fromkeys(groups)))
+    def _lines(self, numbers: Sequence[int]) -> dict[int, list[int] | None]:
+        """Return where the values of each group go; one that has rows is in the answer."""
+        known = [(number, self._groups[number]) for number in numbers]
         return {number: None if group is None else self._row(group[0]) for number, group in known}
 
     def _values_of(self, sums: SumRows) -> Sequence[int] | None:
