@@ -158,6 +158,7 @@ def test_views_of_the_same_series_share_their_statement_and_no_others_do() -> No
 def test_groups_of_several_views_become_one_numbering() -> None:
     """Each row of what is read together counts where its series count, in the group that it is in there."""
     views = [view("jobs"), view("jobs", ("ok",)), view("jobs_failed"), view("job_cpu_eu", ("worker",))]
+    views += [view("jobs", ("ok",), region=("eu", "us")), view("jobs", worker=("nobody",))]
     found = [one.number_groups(SERIES, ()) for one in views]
     joined = join_groups(views, found)
     assert {1, 2, 3} == set(joined)
@@ -169,6 +170,8 @@ def test_groups_of_several_views_become_one_numbering() -> None:
     assert {("true",): 10, ("false",): 1100} == counted[1]
     assert {(): 1000} == counted[2]
     assert {("ada",): 0} == counted[3]
+    assert {("true",): 10, ("false",): 100} == counted[4]
+    assert {(): 0} == counted[5]
 
 
 def test_what_is_counted_is_told_in_units_and_in_nanos() -> None:

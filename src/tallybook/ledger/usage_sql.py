@@ -74,19 +74,18 @@ class Form(NamedTuple):
 def joined(row: str, slot: int, *, sqlite: bool) -> str:
     """Return the nanos of one sum, as one number: fewer numbers to write and to read than three limbs are.
 
-    SQLite would make a float of what is beyond 64 bits, so there it is the limbs as a text (see `Usage`) of what might.
+    SQLite would make a float of what is beyond 64 bits, so what might be is the limbs as a text there (see `Usage`).
     """
     giga, unit, nano = (f"{row}.{limb}_{slot % SLOTS + 1}" for limb in LIMBS)
-    if not sqlite:
-        return f"{giga}::numeric * {NANOS * NANOS} + {unit}::numeric * {NANOS} + {nano}"
-    fits = " AND ".join(
-        (
-            f"{giga} = 0",
-            f"{unit} BETWEEN -{UNITS_JOINED_MAX} AND {UNITS_JOINED_MAX}",
-            f"{nano} BETWEEN -{NANOS_JOINED_MAX} AND {NANOS_JOINED_MAX}",
-        )
+    fits = (
+        f"{giga} = 0 AND {unit} BETWEEN -{UNITS_JOINED_MAX} AND {UNITS_JOINED_MAX}"
+        f" AND {nano} BETWEEN -{NANOS_JOINED_MAX} AND {NANOS_JOINED_MAX}"
     )
-    return f"CASE WHEN {fits} THEN {unit} * {NANOS} + {nano} ELSE {giga} || ' ' || {unit} || ' ' || {nano} END"
+    if sqlite:
+        beyond = f"{giga} || ' ' || {unit} || ' ' || {nano}"
+    else:
+        beyond = f"{giga}::numeric * {NANOS * NANOS} + {unit}::numeric * {NANOS} + {nano}"
+    return f"CASE WHEN {fits} THEN {unit} * {NANOS} + {nano} ELSE {beyond} END"
 
 
 class _Groups:
