@@ -17,6 +17,8 @@ from tallybook.core.number import (
     parse_nanos,
     ratio,
     rounded,
+    shortest,
+    shortest_each,
     to_decimal,
     to_limbs,
     to_text,
@@ -150,3 +152,11 @@ def test_json_number_is_the_shortest(value: str, shown: str) -> None:
     number = json_number(Decimal(value))
     assert shown == str(number)
     assert (Decimal(value) == int(Decimal(value))) is isinstance(number, int)
+
+
+@given(row=st.lists(st.one_of(any_nanos, st.integers(-2000, 2000)), max_size=20), places=st.sampled_from((2, 6)))
+def test_a_row_of_shortest_numbers_is_told_as_each_of_them(row: list[int], places: int) -> None:
+    """The same values of the same types, to the digit, whole ones and zeros included."""
+    each = [shortest(one, places) for one in row]
+    found = shortest_each(row, places)
+    assert [(type(one), str(one)) for one in each] == [(type(one), str(one)) for one in found]

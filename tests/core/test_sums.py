@@ -20,6 +20,13 @@ def test_a_part_of_the_slots_has_its_own_columns() -> None:
     assert Wanted(counts=(4,), sums=(3,)) == wanted.within(range(3, 6))
 
 
+def test_the_groups_of_rows_are_told_once_each() -> None:
+    """All rows are of group 0 where groups are not told, and no rows are of none."""
+    assert [0, 1] == list(ROWS.numbers())
+    assert [0] == list(SumRows([4, 4]).numbers())
+    assert [] == list(SumRows([]).numbers()) == list(SumRows([], []).numbers())
+
+
 def test_rows_of_some_windows_are_numbered_from_the_first_of_them() -> None:
     """All columns are cut alike, those that are not there too."""
     assert SumRows([0, 0, 1], [0, 1, 1], [2, 3, 4], {2: [1, 0, 1]}, {2: [20, 30, 40]}) == ROWS.between(1, 3)

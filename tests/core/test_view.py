@@ -158,17 +158,37 @@ def test_views_of_the_same_series_share_their_statement_and_no_others_do() -> No
 def test_groups_of_several_views_become_one_numbering() -> None:
     """Each row of what is read together counts where its series count, in the group that it is in there."""
     views = [view("jobs"), view("jobs", ("ok",)), view("jobs_failed"), view("job_cpu_eu", ("worker",))]
+    views += [view("jobs", ("ok",), region=("eu", "us")), view("jobs", worker=("nobody",))]
     found = [one.number_groups(SERIES, ()) for one in views]
     joined = join_groups(views, found)
     assert {1, 2, 3} == set(joined)
     rows = SumRows([1] * 3, [joined[no] for no in SERIES], [10**no for no in SERIES], sums={0: [0] * 3})
     for one in views:
-        one.add_rows(rows)
+        one.add_rows(rows, rows.numbers())
     counted = [{key: values[1] // NANOS for key, values in one.answer().groups.items()} for one in views]
     assert {(): 1110} == counted[0]
     assert {("true",): 10, ("false",): 1100} == counted[1]
     assert {(): 1000} == counted[2]
     assert {("ada",): 0} == counted[3]
+    assert {("true",): 10, ("false",): 100} == counted[4]
+    assert {(): 0} == counted[5]
+
+
+def test_what_is_counted_is_told_in_units_and_in_nanos() -> None:
+    """One answer, whichever is asked for first; a sum is told in units by cutting it off."""
+    counted, summed = view("jobs"), view("job_cpu")
+    rows = SumRows([0, 1, 1], events=[1, 2, 3], sums={summed.slots[0]: [7, NANOS, 8 * NANOS + 5]})
+    for one in (counted, summed):
+        one.add_rows(rows, rows.numbers())
+    answer, summed_answer = counted.answer(), summed.answer()
+    assert [1, 5] == list(answer.counts)
+    assert 6 * NANOS == answer.total
+    assert {(): [NANOS, 5 * NANOS]} == answer.groups
+    assert answer.values is answer.groups[()]
+    assert 1 == len(answer.groups)
+    assert [7, 9 * NANOS + 5] == summed_answer.values
+    assert [0, 9] == list(summed_answer.counts)
+    assert 9 * NANOS + 12 == summed_answer.total
 
 
 def test_views_that_take_nothing_have_no_groups_together() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
 from tallybook.core.meter import Question
-from tallybook.core.number import NANOS
+from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.window import Granularity, Span, last_days, tile, zone
-from tallybook.ledger import known, usage
-from tallybook.ledger.tables import SUMS
+from tallybook.ledger import known, recent, usage
+from tallybook.ledger.tables import SLOT, SLOTS, SUMS
 from tallybook.ledger.usage import Snapshot
 from tests.support.events import NOW_US, EventBody, jobs
 from tests.support.model import Book
@@ -76,6 +76,48 @@ def test_windows_with_gaps_are_read_each_by_itself(works: Works) -> None:
     windows = last_days(NOW_US, 40)
     every, other = works.ask("acme", Question("jobs", windows), Question("jobs", windows[::2]))
     assert ([NANOS] * 40, [NANOS] * 20) == (list(every.values), list(other.values))
+
+
+FULL = 2**63 - 1
+LIMBS = [
+    (0, 4 * 10**9, 4 * 10**18),
+    (0, -4 * 10**9, -4 * 10**18),
+    (0, 4 * 10**9 + 1, 0),
+    (0, -4 * 10**9 - 1, 5),
+    (0, 1, FULL),
+    (0, 0, -FULL),
+    (1, 0, 0),
+    (-1, FULL, -FULL),
+    (FULL, FULL, FULL),
+    (0, 0, 0),
+]
+"""Limbs of sums that just fit into 64 bits together, or just do not, and the greatest that there are."""
+
+
+@pytest.mark.parametrize("rows_max", [0, 1_000])
+@pytest.mark.parametrize("days", [len(LIMBS), 20])
+def test_sums_beyond_64_bits_are_exact(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch, rows_max: int, days: int
+) -> None:
+    """In rows as they are and in rows added up, of windows that are few and that make a run, `recent` or settled."""
+    monkeypatch.setattr(recent, "ROWS_MAX", rows_max)
+    with Works(ledger_url) as works:
+        works.write([later(job(f"{n}"), -n * DAY_US) for n in range(len(LIMBS))])
+        part, place = divmod(works.metering.scheme.serving["job"].shape.fields.index("cpu"), SLOTS)
+        with works.ledger.writing() as connection:
+            for n, limbs in enumerate(LIMBS):
+                sets = ", ".join(f"{name}_{place + 1} = {limb}" for name, limb in zip(SLOT[1:], limbs, strict=True))
+                for table, day in (("recent", f"minute / {DAY_US // MINUTE_US}"), ("rollups", "bucket")):
+                    mine = f"{day} = {NOW_US // DAY_US - n} AND part = {part}"
+                    connection.exec_driver_sql(f"UPDATE {table} SET {sets} WHERE {mine}")
+        expected = [from_limbs(*limbs) for limbs in reversed(LIMBS)]
+        windows = last_days(NOW_US, days)
+        questions = [Question("job_cpu", windows), Question("job_cpu", windows, ("worker",))]
+        for most in (0, 4_000):
+            monkeypatch.setattr(usage, "ROWS_READ_MAX", most)
+            total, by_worker = works.measure.ask(works.account("acme"), questions)
+            assert expected == total.values[-len(LIMBS) :]
+            assert [expected] == [values[-len(LIMBS) :] for values in by_worker.groups.values()]
 
 
 # --- series remembered ----------------------------------------------------------------------------------------------

@@ -4,9 +4,12 @@ Not for where meters come from (see `catalogue`) nor for adding numbers up (see 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from itertools import repeat
+from operator import floordiv, mul
 from types import MappingProxyType
 
 from tallybook.core.number import NANOS
@@ -17,6 +20,9 @@ GROUP_DIMENSIONS_MAX = 4
 
 INCREMENT_S_MAX = 3_600
 """Most seconds that a duration is rounded up to at a time."""
+
+FLAGS_KEPT_MAX = 1_000
+"""Most conditions of which is remembered what their flag is called: every question asks."""
 
 _NO_FILTERS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -104,7 +110,12 @@ class Condition:
     @property
     def flag(self) -> str:
         """Name of the hidden dimension that remembers the outcome in a series."""
-        return f"?{self.field} {self.operator} {json.dumps(self.values, ensure_ascii=False)}"
+        return _flag(self.field, self.operator, self.values)
+
+
+@lru_cache(maxsize=FLAGS_KEPT_MAX)
+def _flag(name: str, operator: Operator, values: tuple[str, ...]) -> str:
+    return f"?{name} {operator} {json.dumps(values, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +162,32 @@ class Question:
     share: Share = Share.ALL
 
 
+class Counted(Mapping[tuple[str | None, ...], Sequence[int]]):
+    """The values in nanos of groups that were counted, made when somebody asks for them.
+
+    Attributes:
+        counts: The same in units.
+    """
+
+    __slots__ = ("_nanos", "counts")
+
+    def __init__(self, counts: Mapping[tuple[str | None, ...], Sequence[int]]) -> None:
+        self.counts = counts
+        self._nanos: dict[tuple[str | None, ...], Sequence[int]] = {}
+
+    def __getitem__(self, key: tuple[str | None, ...]) -> Sequence[int]:
+        nanos = self._nanos.get(key)
+        if nanos is None:
+            nanos = self._nanos[key] = list(map(mul, self.counts[key], repeat(NANOS)))
+        return nanos
+
+    def __iter__(self) -> Iterator[tuple[str | None, ...]]:
+        return iter(self.counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One value in nanos per window and group.
@@ -166,6 +203,20 @@ class Answer:
     def values(self) -> Sequence[int]:
         """The values of an ungrouped answer, one per window."""
         return self.groups[()]
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """The values of an ungrouped answer in units, whatever is beyond the point cut off."""
+        if isinstance(self.groups, Counted):
+            return self.groups.counts[()]
+        return list(map(floordiv, self.groups[()], repeat(NANOS)))
+
+    @property
+    def total(self) -> int:
+        """The sum of all values of an ungrouped answer."""
+        if isinstance(self.groups, Counted):
+            return sum(self.groups.counts[()]) * NANOS
+        return sum(self.groups[()])
 
     @property
     def value(self) -> int:

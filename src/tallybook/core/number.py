@@ -5,6 +5,7 @@ A quantity is at most 10^15 in size with at most 9 decimal places. In the ledger
 """
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
 
@@ -110,6 +111,16 @@ def shortest(scaled: int, places: int) -> int | Decimal:
         scaled //= 10
         places -= 1
     return Decimal(scaled).scaleb(-places, _WIDE) if places else scaled
+
+
+def shortest_each(scaled: Iterable[int], places: int) -> list[int | Decimal]:
+    """Return a row of numbers, each as `shortest` has it."""
+    unit, last_place = 10**places, Decimal(1).scaleb(-places, _WIDE)
+    times, trimmed = _WIDE.multiply, _WIDE.normalize
+    return [
+        times(one, last_place) if one % 10 else trimmed(times(one, last_place)) if one % unit else one // unit
+        for one in scaled
+    ]
 
 
 @cache

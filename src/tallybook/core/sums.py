@@ -57,6 +57,12 @@ class SumRows(msgspec.Struct, frozen=True):
     counts: Mapping[int, Sequence[int]] = {}
     sums: Mapping[int, Sequence[int]] = {}
 
+    def numbers(self) -> Sequence[int]:
+        """Return the groups that there are rows of, each once."""
+        if self.groups is None:
+            return (0,) if self.windows else ()
+        return tuple(dict.fromkeys(self.groups))
+
     def between(self, first: int, end: int) -> "SumRows":
         """Return the rows of windows from *first* to before *end*, which is window 0 and so on there."""
         inside = [first <= window < end for window in self.windows]

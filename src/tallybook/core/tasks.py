@@ -108,6 +108,7 @@ def share_out(sums: SumRows, blocks: Sequence[Sequence[Task]]) -> None:
         mine = sums if len(blocks) == 1 else sums.between(first, end)
         if alike[0].is_partial:
             mine = mine.at(alike[0].places)
+        numbers = mine.numbers()
         for task in alike:
-            task.view.add_rows(mine)
+            task.view.add_rows(mine, numbers)
         first = end

@@ -1,6 +1,7 @@
 """One question on its way to an answer: which rollups it looks at, and how their rows become its values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, repeat
 
 import msgspec
 
@@ -8,7 +9,7 @@ from tallybook.core.aggregate import Reading, value_of_max, value_of_min
 from tallybook.core.catalogue import DIMENSIONS_MAX, UNMETERED
 from tallybook.core.errors import FieldInvalid, ParameterInvalid
 from tallybook.core.event import Event
-from tallybook.core.meter import Aggregation, Answer, Question, Share
+from tallybook.core.meter import Aggregation, Answer, Counted, Question, Share
 from tallybook.core.number import NANOS
 from tallybook.core.price import Price, unit_price
 from tallybook.core.scheme import Answering, Scheme
@@ -54,6 +55,7 @@ class View:
             self.slots = tuple(shape.fields.index(name) for name in meter.fields)
         self._groups: Sequence[Group | None] = _ONE_GROUP
         self._values: dict[GroupKey, list[int]] = {}
+        self._is_count = self.is_unique or meter.aggregation is Aggregation.COUNT or question.share is Share.UNCARRIED
         self._marks: dict[tuple[GroupKey, int], str] = {}
         self._uniques: dict[tuple[GroupKey, int], set[tuple[int, int]]] = {}
 
@@ -106,19 +108,26 @@ class View:
 
     def number_groups(self, series: Mapping[int, Mapping[str, str]], prices: Sequence[Price]) -> dict[int, int]:
         """Return the group number of each series that counts; a group is a key and a unit price."""
-        matches = self.matches
-        counting = [(series_no, dims) for series_no, dims in series.items() if matches(dims)]
+        counting = dict(series)
+        for name, values in self.filters.items():  # as `matches` does for one
+            counting = {series_no: dims for series_no, dims in counting.items() if dims.get(name) in values}
         if not (self.question.group_by or self.priced_by):
             self._groups = _ONE_GROUP if counting else ()
-            return {series_no: 0 for series_no, _ in counting}
+            return dict.fromkeys(counting, 0)
         numbers: dict[Group, int] = {}
-        found = {no: numbers.setdefault(self._group_of(dims, prices), len(numbers)) for no, dims in counting}
+        groups = self._groups_of(list(counting.values()), prices)
+        found = {no: numbers.setdefault(group, len(numbers)) for no, group in zip(counting, groups, strict=True)}
         self._groups = list(numbers)
         return found
 
-    def _group_of(self, dims: Mapping[str, str], prices: Sequence[Price]) -> Group:
-        key = tuple(dims.get(name) for name in self.question.group_by)
-        return key, 0 if self.priced_by is None else unit_price(prices, self.priced_by, dims)
+    def _groups_of(self, series: Sequence[Mapping[str, str]], prices: Sequence[Price]) -> list[Group]:
+        by, base = self.question.group_by, self.priced_by
+        keys: Iterable[GroupKey] = zip(*[[dims.get(name) for dims in series] for name in by], strict=True)
+        if not by:
+            keys = repeat((), len(series))
+        if base is None:
+            return [(key, 0) for key in keys]
+        return [(key, unit_price(prices, base, dims)) for key, dims in zip(keys, series, strict=True)]
 
     def share_groups(self, other: "View") -> None:
         """Understand group numbers as *other* does, which looks at the same series."""
@@ -138,42 +147,43 @@ class View:
     def add_sums(self, window: int, group: int, sums: Sums) -> None:
         """Count one row of sums."""
         key, price = self._group(group)
-        self._row(key)[window] += self.value(sums, price)
+        self._row(key)[window] += self._added(sums, price)
 
-    def add_rows(self, sums: SumRows) -> None:
-        """Count rows of sums."""
-        if not sums.windows:
-            return
-        lines = self._lines(sums.groups)
+    def add_rows(self, sums: SumRows, numbers: Sequence[int]) -> None:
+        """Count rows of sums, which are of the groups of these *numbers*."""
+        lines = self._lines(numbers)
         values = self._values_of(sums)
         if values is None:
             return
-        only = next(iter(lines.values()))
-        if sums.groups is not None and any(line is not only for line in lines.values()):
-            for window, group, value in zip(sums.windows, sums.groups, values, strict=True):
+        there = [line for line in lines.values() if line is not None]
+        rows: Iterable[tuple[int, int]] = zip(sums.windows, values, strict=True)
+        if sums.groups is not None and any(line is not there[0] for line in there):
+            for (window, value), group in zip(rows, sums.groups, strict=True):
                 if (line := lines[group]) is not None:
                     line[window] += value
-        elif only is not None:
-            for window, value in zip(sums.windows, values, strict=True):
+        elif there:
+            only = there[0]
+            if sums.groups is not None and len(there) < len(lines):
+                rows = compress(rows, [lines[group] is only for group in sums.groups])
+            for window, value in rows:
                 only[window] += value
 
-    def _lines(self, groups: Sequence[int] | None) -> dict[int, list[int] | None]:
-        """Return where the values of each of *groups* go; a group that has rows is in the answer."""
-        known = ((number, self._groups[number]) for number in ((0,) if groups is None else dict.fromkeys(groups)))
+    def _lines(self, numbers: Sequence[int]) -> dict[int, list[int] | None]:
+        """Return where the values of each group go; one that has rows is in the answer."""
+        known = [(number, self._groups[number]) for number in numbers]
         return {number: None if group is None else self._row(group[0]) for number, group in known}
 
     def _values_of(self, sums: SumRows) -> Sequence[int] | None:
-        """Return the value in nanos of each row, as `value` says it of one; None where they say nothing."""
+        """Return what each row adds, as `_added` says it of one; None where they say nothing."""
         if self.meter.aggregation is not Aggregation.SUM:
-            counted = sums.counts.get(self.slots[0]) if self.slots else sums.events
-            return None if counted is None else [count * NANOS for count in counted]
+            return sums.counts.get(self.slots[0]) if self.slots else sums.events
         if self.question.share is Share.UNCARRIED:
-            return [count * NANOS for count in self._uncarried(sums)]
+            return self._uncarried(sums)
         found = [sums.sums[slot] for slot in self.slots if slot in sums.sums]
         if self.priced_by is not None:
             found.append(self._priced(sums))
         if len(found) > 1:
-            return [sum(values) for values in zip(*found, strict=True)]
+            return list(map(sum, zip(*found, strict=True)))
         return found[0] if found else None
 
     def _uncarried(self, sums: SumRows) -> list[int]:
@@ -209,7 +219,7 @@ class View:
         dims = {n: v for n, v in zip(columns, reading.dimensions, strict=True) if v is not None}
         if not self.matches(dims):
             return
-        self._groups = [self._group_of(dims, prices)]
+        self._groups = self._groups_of([dims], prices)
         if self.is_mark:
             for place, mark in reading.marks:
                 if place == self.place:
@@ -235,14 +245,19 @@ class View:
 
     def value(self, sums: Sums, price: int) -> int:
         """Return the value in nanos of one row of sums; *price* is for events that do not carry the field."""
+        added = self._added(sums, price)
+        return added * NANOS if self._is_count else added
+
+    def _added(self, sums: Sums, price: int) -> int:
+        """Return what one row of sums adds to the values: how many, where that is what is counted, nanos elsewhere."""
         if self.question.share is Share.UNCARRIED:
-            return (sums.events - sums.slots[0][0]) * NANOS
+            return sums.events - sums.slots[0][0]
         if self.meter.aggregation is Aggregation.SUM:
             total = sum(nanos for _, nanos in sums.slots)
             if self.priced_by is not None:
                 total += (sums.events - sums.slots[0][0]) * price
             return total
-        return (sums.slots[0][0] if self.slots else sums.events) * NANOS
+        return sums.slots[0][0] if self.slots else sums.events
 
     # --- the answer ------------------------------------------------------------------------------------------------
 
@@ -258,10 +273,10 @@ class View:
             low = self.meter.aggregation is Aggregation.MIN
             self._row(key)[window] = value_of_min(mark) if low else value_of_max(mark)
         for (key, window), values in self._uniques.items():
-            self._row(key)[window] = len(values) * NANOS
+            self._row(key)[window] = len(values)
         if not self.question.group_by:
             self._row(())
-        return Answer(self.question, self._values)
+        return Answer(self.question, Counted(self._values) if self._is_count else self._values)
 
     def refuse_ranking(self) -> None:
         """Refuse to rank accounts by a meter whose values cannot simply be added up."""
@@ -275,10 +290,9 @@ def join_groups(views: Sequence[View], found: Sequence[Mapping[int, int]]) -> di
     Series are in one group if they are in one group of every view; all views learn what the new numbers mean.
     """
     numbers: dict[tuple[int | None, ...], int] = {}
-    joined = {
-        series_no: numbers.setdefault(tuple([groups.get(series_no) for groups in found]), len(numbers))
-        for series_no in sorted(set().union(*found))
-    }
+    several = sorted(set().union(*found))
+    keys = zip(*[map(groups.get, several) for groups in found], strict=True)
+    joined = {no: numbers.setdefault(key, len(numbers)) for no, key in zip(several, keys, strict=True)}
     for place, view in enumerate(views):
         view.renumber([own[place] for own in numbers])
     return joined

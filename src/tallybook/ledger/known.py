@@ -5,7 +5,7 @@ number. Not for transactions that may be undone.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from tallybook.ledger.hot import Hot
+from tallybook.ledger.rows import from_column
 
 SERIES_KEPT_MAX = 50_000
 """Most series remembered at once, of all accounts; about 25 MB."""
@@ -23,43 +24,50 @@ Dims = Mapping[int, Mapping[str, str]]
 """The dimension values that are there, by the number of the series."""
 
 
-class Listed(NamedTuple):
-    """All series of a type of an account up to a number, and the numbers under which they are summarised."""
+class _Listed(NamedTuple):
+    """All series of a type of an account up to a number."""
 
     last_no: int = 0
     dims: Dims = MappingProxyType({})
-    summaries: frozenset[int] = frozenset()
 
 
-_NOTHING = Listed()
-_SERIES = Hot(
-    "SELECT s.series_no, s.dims, coalesce(m.summary_no, s.series_no) FROM series s"
-    " LEFT JOIN summaries m ON m.account_no = s.account_no AND m.series_no = s.series_no"
-    " WHERE s.account_no = :account_no AND s.series_no > :last_no AND s.type_no = :type_no"
-)
-_read_dims = msgspec.json.Decoder(dict[str, str]).decode
+_NOTHING = _Listed()
+_NO_NUMBERS = "[]"
+_SERIES = {
+    sqlite: Hot(
+        f"SELECT {numbers}, '[' || coalesce({texts}, '') || ']' FROM series"
+        " WHERE account_no = :account_no AND series_no > :last_no AND type_no = :type_no"
+    )
+    for sqlite, numbers, texts in (
+        (True, "json_group_array(series_no)", "group_concat(dims)"),
+        (False, "coalesce(json_agg(series_no), '[]')::text", "string_agg(dims, ',')"),
+    )
+}
+"""One row of all: who asks for a list for the first time pays several times as much for a row a series."""
+_read_dims = msgspec.json.Decoder(list[dict[str, str]]).decode
 
 
 class KnownSeries:
     """Remembers lists of series, those that were asked for last; safe for any number of threads."""
 
     def __init__(self) -> None:
-        self._lists: dict[tuple[int, int], Listed] = {}
+        self._lists: dict[tuple[int, int], _Listed] = {}
         self._series = 0
         self._lock = threading.Lock()
 
-    def read(self, connection: Connection, account_no: int, type_no: int) -> Listed:
+    def read(self, connection: Connection, account_no: int, type_no: int) -> Dims:
         """Return every series of a type that the snapshot of *connection* has, and perhaps newer ones."""
         known = self._lists.get((account_no, type_no), _NOTHING)
         place = {"account_no": account_no, "type_no": type_no, "last_no": known.last_no}
-        fresh = _SERIES.rows(connection, place)
-        if not fresh:
-            return known
-        listed = _added(known, fresh)
+        ((numbers, dims),) = _SERIES[connection.dialect.name == "sqlite"].rows(connection, place)
+        if numbers == _NO_NUMBERS:
+            return known.dims
+        fresh = dict(zip(from_column(numbers), _read_dims(dims), strict=True))
+        listed = _Listed(max(fresh), {**known.dims, **fresh})
         self._keep((account_no, type_no), listed)
-        return listed
+        return listed.dims
 
-    def _keep(self, place: tuple[int, int], listed: Listed) -> None:
+    def _keep(self, place: tuple[int, int], listed: _Listed) -> None:
         """Remember a list, as the newest, and forget the oldest ones that there is no room for."""
         with self._lock:
             self._drop(place)
@@ -74,11 +82,3 @@ class KnownSeries:
         dropped = self._lists.pop(place, None)
         if dropped is not None:
             self._series -= len(dropped.dims)
-
-
-def _added(known: Listed, fresh: Iterable[tuple[int, str, int]]) -> Listed:
-    dims, summaries = dict(known.dims), set(known.summaries)
-    for series_no, text, summary_no in fresh:
-        dims[series_no] = _read_dims(text)
-        summaries.add(summary_no)
-    return Listed(max(dims), dims, frozenset(summaries))

@@ -200,7 +200,8 @@ series = Table(
 """One combination of dimension values; *dims* is a JSON object, *dims_key* its 128-bit hash."""
 
 
-SLOT = ("count", "giga", "unit", "nano")
+LIMBS = ("giga", "unit", "nano")
+SLOT = ("count", *LIMBS)
 """The columns of one slot: how many events carried the field, and the limbs of their sum."""
 SUMS = ("events", *(f"{name}_{place}" for place in range(1, SLOTS + 1) for name in SLOT))
 """The columns of a row that add up."""

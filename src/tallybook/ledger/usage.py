@@ -16,13 +16,13 @@ from tallybook.core.cover import Minutes, Segment, in_minutes
 from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
-from tallybook.core.number import NANOS, from_limbs
+from tallybook.core.number import from_limbs
 from tallybook.core.ports import Place
 from tallybook.core.resource import Life, ResourceCount
 from tallybook.core.sums import SumRows, Wanted
 from tallybook.core.window import Span
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.known import KnownSeries, Listed
+from tallybook.ledger.known import Dims, KnownSeries
 from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.raw_index import batches_of
@@ -37,6 +37,7 @@ from tallybook.ledger.usage_sql import (
     ranking_sql,
     rows_sql,
     run_sql,
+    some_rows_sql,
     sums_sql,
 )
 
@@ -95,7 +96,7 @@ class Snapshot:
         self._known = KnownSeries() if known is None else known
         self._lasts = known is not None
         self._version: int | None = None
-        self._lists: dict[tuple[int, int], Listed] = {}
+        self._lists: dict[tuple[int, int], Dims] = {}
         self._spans: dict[tuple[int, int], tuple[int | None, int]] = {}
 
     def scheme_version(self) -> int:
@@ -106,37 +107,34 @@ class Snapshot:
 
     def series(self, account_no: int, type_no: int) -> Mapping[int, Mapping[str, str]]:
         """Return every series of a type: number -> the dimension values that are there."""
-        return self._listed(account_no, type_no).dims
-
-    def _listed(self, account_no: int, type_no: int) -> Listed:
-        listed = self._lists.get((account_no, type_no))
-        if listed is None or not self._lasts:
-            listed = self._lists[account_no, type_no] = self._known.read(self.connection, account_no, type_no)
-        return listed
+        dims = self._lists.get((account_no, type_no))
+        if dims is None or not self._lasts:
+            dims = self._lists[account_no, type_no] = self._known.read(self.connection, account_no, type_no)
+        return dims
 
     def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         long = [segment for segment in segments if _is_long(segment)]
         rest = [segment for segment in segments if segment not in long] if long else segments
-        runs = [(self._run_sql(place, run, groups), self._bounds(place, run)) for run in long]
+        runs = [(_run_sql(place, run, groups), self._bounds(place, run)) for run in long]
         if rest:
-            runs.append((sums_sql, _unfolded(place, rest, self._clipped(place, in_minutes(rest)))))
+            runs.append(((sums_sql,), _unfolded(place, rest, self._clipped(place, in_minutes(rest)))))
         told = groups is not None and any(groups.values())
         parameters = self._parameters(place, groups)
         for part in sorted({slot // SLOTS for slot in place.wanted.slots} | {0}):
             wanted = place.wanted.within(range(part * SLOTS, (part + 1) * SLOTS))
-            form = Form(_columns(wanted), groups is not None, told, self._sqlite)
-            for statement, bounds in runs:
-                rows = statement(form).rows(self.connection, parameters | bounds | {"part": part})
+            form = Form(_columns(wanted), wanted.sums, groups is not None, told, ROWS_READ_MAX + 1, self._sqlite)
+            for statements, bounds in runs:
+                rows = self._rows(statements, form, parameters | bounds | {"part": part})
                 yield from [_sum_rows(row, wanted, told=told) for row in rows if row[0] != _EMPTY]
 
-    def _run_sql(self, place: Place, run: Segment, groups: Mapping[int, int] | None) -> Callable[[Form], Hot]:
-        """Return what reads a run of buckets: row by row where these cannot be too many, else added up."""
-        if place.summary and run.level in SUMMARIES:
-            each = len(self._listed(place.account_no, place.type_no).summaries)
-        else:
-            each = len(self.series(place.account_no, place.type_no) if groups is None else groups)
-        return rows_sql if each * (run.high - run.low) <= ROWS_READ_MAX else run_sql
+    def _rows(
+        self, statements: Sequence[Callable[[Form], Hot]], form: Form, values: dict[str, object]
+    ) -> list[tuple[str, ...]]:
+        """Return the rows of the first of *statements* that reads them all."""
+        first, *others = statements
+        rows = first(form).rows(self.connection, values)
+        return self._rows(others, form, values) if others and any(map(_is_cut, rows)) else rows
 
     def _bounds(self, place: Place, run: Segment) -> dict[str, object]:
         minutes = to_json(self._clipped(place, in_minutes((run,))))
@@ -224,6 +222,18 @@ def _is_long(segment: Segment) -> bool:
     return segment.stride > 0 and segment.high - segment.low >= RUN_BUCKETS_MIN
 
 
+def _run_sql(place: Place, run: Segment, groups: Mapping[int, int] | None) -> Sequence[Callable[[Form], Hot]]:
+    """Return what reads a run of buckets: row by row where these are not too many, else added up."""
+    if groups is None or (place.summary and run.level in SUMMARIES):
+        return some_rows_sql, run_sql  # how many series there are, or summaries, is not worth a look
+    return (rows_sql,) if len(groups) * (run.high - run.low) <= ROWS_READ_MAX else (run_sql,)
+
+
+def _is_cut(row: Sequence[str]) -> bool:
+    """Whether a folded row has so many values that there may be more of them."""
+    return len(row[0]) > 2 * ROWS_READ_MAX and row[0].count(",") >= ROWS_READ_MAX
+
+
 def _level(place: Place, segment: Segment) -> int:
     """Return the level to read: that of summaries, where they will do and there are any."""
     level = int(segment.level)
@@ -239,30 +249,31 @@ def _unfolded(place: Place, segments: Sequence[Segment], minutes: Sequence[Minut
 
 
 def _columns(wanted: Wanted) -> tuple[str, ...]:
-    """Return the columns of what is wanted of one part of rollup rows, in the order that `_sum_rows` reads them."""
+    """Return the columns that are wanted of one part of rollup rows, in the order that `_sum_rows` reads them."""
     counts = [f"count_{slot % SLOTS + 1}" for slot in wanted.counts]
-    limbs = [f"{limb}_{slot % SLOTS + 1}" for slot in wanted.sums for limb in ("giga", "unit", "nano")]
-    return (*(("events",) if wanted.events else ()), *counts, *limbs)
+    return (*(("events",) if wanted.events else ()), *counts)
 
 
 def _sum_rows(row: Sequence[str], wanted: Wanted, *, told: bool) -> SumRows:
-    columns = map(from_column, row)
+    columns = iter(row)
     return SumRows(
-        next(columns),
-        next(columns) if told else None,
-        next(columns) if wanted.events else None,
-        {slot: next(columns) for slot in wanted.counts},
-        {slot: _nanos(next(columns), next(columns), next(columns)) for slot in wanted.sums},
+        from_column(next(columns)),
+        from_column(next(columns)) if told else None,
+        from_column(next(columns)) if wanted.events else None,
+        {slot: from_column(next(columns)) for slot in wanted.counts},
+        {slot: _nanos(next(columns)) for slot in wanted.sums},
     )
 
 
-def _nanos(gigas: Sequence[int], units: Sequence[int], nanos: Sequence[int]) -> list[int]:
-    """Join columns of limbs; there is seldom anything in the first."""
-    if any(gigas):
-        return [from_limbs(*limbs) for limbs in zip(gigas, units, nanos, strict=True)]
-    return [unit * NANOS + nano for unit, nano in zip(units, nanos, strict=True)]
+def _nanos(folded: str) -> list[int]:
+    """Read a column that `joined` wrote; limbs, which are a text each there, come once in a blue moon."""
+    if _QUOTE not in folded:
+        return from_column(folded)
+    read = msgspec.json.decode(folded, type=list[int | str])
+    return [one if isinstance(one, int) else from_limbs(*map(int, one.split())) for one in read]
 
 
+_QUOTE = '"'
 _EMPTY = "[]"
 
 

@@ -12,9 +12,13 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.sql.elements import TextClause
 
+from tallybook.core.number import NANOS
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.rows import fold_columns, unfold
-from tallybook.ledger.tables import SLOT, SLOTS
+from tallybook.ledger.tables import LIMBS, SLOT, SLOTS
+
+UNITS_JOINED_MAX, NANOS_JOINED_MAX = 4 * 10**9, 4 * 10**18
+"""Up to which units and nanos make one number of 64 bits together."""
 
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
 _MINUTES = [(name, "bigint") for name in ("low", "high", "window_no", "stride", "size")]
@@ -52,47 +56,84 @@ class Form(NamedTuple):
 
     Attributes:
         columns: Which of SUMS it adds up.
+        sums: Of which slots it adds up the limbs, and joins them (see `joined`).
         listed: Whether the series that count are listed; all of the type count otherwise.
         told: Whether it says in which group a row is; all rows are in one otherwise.
+        most: How many rollups it may read one by one where nobody knows how many there are.
         sqlite: For which store it is.
     """
 
     columns: tuple[str, ...]
+    sums: tuple[int, ...]
     listed: bool
     told: bool
+    most: int
     sqlite: bool
 
 
-class _Groups:
-    """How the rows of a statement are put in groups: by a list of series, or all in group 0."""
+def joined(row: str, slot: int, *, sqlite: bool) -> str:
+    """Return the nanos of one sum, as one number: fewer numbers to write and to read than three limbs are.
 
-    def __init__(self, *, grouped: bool, sqlite: bool) -> None:
-        self.number = "g.group_no" if grouped else "0"
-        self.list = f"WITH g AS MATERIALIZED ({once('groups', _GROUP, sqlite=sqlite)}) " if grouped else ""
-        self.join = " CROSS JOIN g" if grouped else ""
-        self.match = " AND g.series_no = r.series_no" if grouped else ""
+    SQLite would make a float of what is beyond 64 bits, so what might be is the limbs as a text there (see `Usage`).
+    """
+    giga, unit, nano = (f"{row}.{limb}_{slot % SLOTS + 1}" for limb in LIMBS)
+    fits = (
+        f"{giga} = 0 AND {unit} BETWEEN -{UNITS_JOINED_MAX} AND {UNITS_JOINED_MAX}"
+        f" AND {nano} BETWEEN -{NANOS_JOINED_MAX} AND {NANOS_JOINED_MAX}"
+    )
+    if sqlite:
+        beyond = f"{giga} || ' ' || {unit} || ' ' || {nano}"
+    else:
+        beyond = f"{giga}::numeric * {NANOS * NANOS} + {unit}::numeric * {NANOS} + {nano}"
+    return f"CASE WHEN {fits} THEN {unit} * {NANOS} + {nano} ELSE {beyond} END"
+
+
+class _Groups:
+    """How the rows of a statement are put in groups: by a list of series, or all in group 0.
+
+    A list that is not *told* apart only says which series count, which is looked up in less time than it is joined.
+    """
+
+    def __init__(self, *, grouped: bool, sqlite: bool, told: bool = True) -> None:
+        is_joined = grouped and told
+        self.number = "g.group_no" if is_joined else "0"
+        self.list = f"WITH g AS MATERIALIZED ({once('groups', _GROUP, sqlite=sqlite)}) " if is_joined else ""
+        self.join = " CROSS JOIN g" if is_joined else ""
+        self.match = " AND g.series_no = r.series_no" if is_joined else ""
+        if grouped and not told:
+            self.match = f" AND r.series_no IN (SELECT series_no FROM ({unfold('groups', _GROUP, sqlite=sqlite)}) g)"
 
 
 @lru_cache(maxsize=256)
 def rows_sql(form: Form) -> Hot:
     """Return the rows of one run of buckets as they are: adding them up costs more, unless they are very many."""
-    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
-    told = (groups.number,) if form.told else ()
-    columns = [f"r.{name}" for name in form.columns]
-    arms = [
-        fold_columns((window, *told, *columns), source, sqlite=form.sqlite)
-        for window, source in (
-            (_OF_RUN, _run_source(groups)),
-            (_OF_RECENT, _recent_source(groups, sqlite=form.sqlite)),
-        )
-    ]
-    return Hot(groups.list + " UNION ALL ".join(arms))
+    return _rows_sql(form, None)
+
+
+@lru_cache(maxsize=256)
+def some_rows_sql(form: Form) -> Hot:
+    """Return the same, of no more than *most* rollups."""
+    return _rows_sql(form, form.most)
+
+
+def _rows_sql(form: Form, most: int | None) -> Hot:
+    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
+    columns = [groups.number] if form.told else []
+    columns += [f"r.{name}" for name in form.columns]
+    columns += [joined("r", slot, sqlite=form.sqlite) for slot in form.sums]
+    names, run = [_OF_RUN, *columns], _run_source(groups)
+    if most is not None:
+        picks = ", ".join(f"{column} AS c{place}" for place, column in enumerate(names))
+        names = [f"c{place}" for place in range(len(names))]
+        run = f"FROM (SELECT {picks} {run} LIMIT {most}) x"  # no parameter: SQLite would plan anew each time
+    recent = fold_columns((_OF_RECENT, *columns), _recent_source(groups, sqlite=form.sqlite), sqlite=form.sqlite)
+    return Hot(f"{groups.list}{fold_columns(names, run, sqlite=form.sqlite)} UNION ALL {recent}")
 
 
 @lru_cache(maxsize=256)
 def run_sql(form: Form) -> Hot:
     """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
-    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
+    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
     recent = _recent_source(groups, sqlite=form.sqlite)
     return _added_up(form, groups, ((_OF_RUN, _run_source(groups), "r.bucket"), (_OF_RECENT, recent, "1")))
 
@@ -100,7 +141,7 @@ def run_sql(form: Form) -> Hot:
 @lru_cache(maxsize=256)
 def sums_sql(form: Form) -> Hot:
     """Return the sums of any segments by window."""
-    groups = _Groups(grouped=form.listed, sqlite=form.sqlite)
+    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
     rollups = (
         f"FROM ({once('rows', _SEGMENT, sqlite=form.sqlite)}) s CROSS JOIN rollups r{groups.join}"
         f" WHERE {_MINE} AND {_IN_SEGMENT} AND r.part = :part{groups.match}"
@@ -111,11 +152,13 @@ def sums_sql(form: Form) -> Hot:
 
 def _added_up(form: Form, groups: _Groups, arms: Sequence[tuple[str, str, str]]) -> Hot:
     """Return the statement that adds up each of *arms*: a window, its source, and what tells windows apart there."""
-    sums = "".join(f", sum(r.{name}) AS {name}" for name in form.columns)
+    limbs = [f"{limb}_{slot % SLOTS + 1}" for slot in form.sums for limb in LIMBS]
+    sums = "".join(f", sum(r.{name}) AS {name}" for name in (*form.columns, *limbs))
+    totals = [joined("x", slot, sqlite=form.sqlite) for slot in form.sums]
     grp, told, by_group = (f", {groups.number} AS grp", ("grp",), f", {groups.number}") if form.told else ("", (), "")
     folded = [
         fold_columns(
-            ("w", *told, *form.columns),
+            ("w", *told, *form.columns, *totals),
             f"FROM (SELECT {window} AS w{grp}{sums} {source} GROUP BY {by}{by_group}) x",
             sqlite=form.sqlite,
         )

@@ -4,11 +4,12 @@ The only arithmetic of a dialect; each conversion has a name and rounds half-eve
 writes decimal strings (see `tallybook.core.number`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from itertools import accumulate, repeat
+from operator import sub
 
-from tallybook.core.number import NANOS, divided, json_number, ratio, shortest, to_decimal, whole
+from tallybook.core.number import NANOS, divided, json_number, ratio, shortest, shortest_each, to_decimal, whole
 
 MINUTE_NANOS = 60 * NANOS
 """One minute of a meter that counts seconds."""
@@ -19,12 +20,8 @@ MINUTE_PLACES_FINE = 6
 PERCENT_PLACES = 1
 CENT_PLACES = 2
 
-SHOWN_KEPT_MAX = 4_096
-"""Most minutes of which is remembered how they are shown: an account's days are much alike."""
 _HUNDREDTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES
-_HALF_NANOS = _HUNDREDTH_NANOS // 2
 _MILLIONTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES_FINE
-_HALF_MILLIONTH = _MILLIONTH_NANOS // 2
 _ONE_PLACE = Decimal("0.1")
 
 
@@ -36,11 +33,6 @@ def count_from_nanos(nanos: int) -> int:
 def count_or_none(nanos: int | None) -> int | None:
     """Return a limit as a count, None where there is none."""
     return None if nanos is None else whole(nanos)
-
-
-def counts_from_nanos(values: Sequence[int]) -> list[int]:
-    """Return a row of counts."""
-    return [value // NANOS for value in values]
 
 
 def number_from_nanos(nanos: int) -> int | Decimal:
@@ -61,16 +53,20 @@ def minutes_from_nanos(seconds_nanos: int, places: int = MINUTE_PLACES) -> int |
 
 def minutes_each(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
     """Return a row of seconds as minutes, each by itself as `minutes_from_nanos` tells it."""
-    found: list[int | Decimal] = []
-    for value in seconds_nanos:
-        if not value:
-            found.append(0)
-            continue
-        hundredths, rest = divmod(value, _HUNDREDTH_NANOS)
-        if rest > _HALF_NANOS or (rest == _HALF_NANOS and hundredths % 2):
-            hundredths += 1
-        found.append(_hundredths(hundredths))
-    return found
+    half = _HUNDREDTH_NANOS // 2
+    minutes = _rounded([value + half for value in seconds_nanos if value], _HUNDREDTH_NANOS)
+    return _with_zeros(seconds_nanos, shortest_each(minutes, MINUTE_PLACES))
+
+
+def _rounded(halfway_up: Iterable[int], unit: int) -> list[int]:
+    """Return a row of numbers in units, rounded half-even; each is given with half a *unit* more than it is."""
+    return [whole if rest else whole - (whole & 1) for whole, rest in map(divmod, halfway_up, repeat(unit))]
+
+
+def _with_zeros(values: Sequence[int], shown: Iterable[int | Decimal]) -> list[int | Decimal]:
+    """Return a row of 0 where *values* have one, and in between what is *shown* of the others, in their order."""
+    following = iter(shown).__next__
+    return [following() if value else 0 for value in values]
 
 
 def minutes_or_none(seconds_nanos: int | None) -> int | Decimal | None:
@@ -84,29 +80,9 @@ def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
     Each value is the difference of two rounded running totals, so what rounding takes from one it gives to the next:
     days, weeks and months of the same span have the same sum, and none is off by a unit of the last place or more.
     """
-    carried: list[int | Decimal] = []
-    total = shown = 0
-    for value in seconds_nanos:
-        if not value:
-            carried.append(0)
-            continue
-        total += value
-        until, rest = divmod(total, _MILLIONTH_NANOS)
-        if rest > _HALF_MILLIONTH or (rest == _HALF_MILLIONTH and until % 2):
-            until += 1
-        carried.append(_millionths(until - shown))
-        shown = until
-    return carried
-
-
-@lru_cache(maxsize=SHOWN_KEPT_MAX)
-def _hundredths(count: int) -> int | Decimal:
-    return shortest(count, MINUTE_PLACES)
-
-
-@lru_cache(maxsize=SHOWN_KEPT_MAX)
-def _millionths(count: int) -> int | Decimal:
-    return shortest(count, MINUTE_PLACES_FINE)
+    halfway_up = accumulate(filter(None, seconds_nanos), initial=_MILLIONTH_NANOS // 2)
+    until = _rounded(halfway_up, _MILLIONTH_NANOS)
+    return _with_zeros(seconds_nanos, shortest_each(map(sub, until[1:], until), MINUTE_PLACES_FINE))
 
 
 def mean_from_nanos(total: int, count: int, places: int) -> int | Decimal:

@@ -17,7 +17,6 @@ from tallybook.core.resource import NO_RESOURCES, ResourceCount
 from tallybook.core.window import Granularity, Span, month_of, start_texts, tile, today_us, zone
 from tallybook.web.numbers import (
     count_from_nanos,
-    counts_from_nanos,
     mean_from_nanos,
     minutes_each,
     minutes_from_nanos,
@@ -117,7 +116,7 @@ def write_daily(answers: Sequence[Answer]) -> list[Point]:
     zeros = [0] * len(days)
     voice, chat = (seconds.groups.get((channel,), zeros) for channel in ("voice", "chat"))
     lasted = minutes_each(voice), minutes_each(chat)
-    counted = counts_from_nanos(calls.values), *lasted, counts_from_nanos(runs.values)
+    counted = calls.counts, *lasted, runs.counts
     return list(map(Point, start_texts(days, day_text), *counted))
 
 
@@ -139,7 +138,7 @@ def write_summary(answers: Sequence[Answer], inventory: Mapping[str, ResourceCou
         voice_minutes=minutes_from_nanos(lasted.get("voice", 0)),
         chat_minutes=minutes_from_nanos(lasted.get("chat", 0)),
         avg_call_duration_sec=mean_from_nanos(lasted.get("voice", 0), channels["voice"], DURATION_PLACES),
-        workflow_runs_total=count_from_nanos(sum(runs.values)),
+        workflow_runs_total=count_from_nanos(runs.total),
         workflow_runs_success=ended.get("success", 0),
         workflow_runs_failed=ended.get("failed", 0),
         daily=write_daily(answers),

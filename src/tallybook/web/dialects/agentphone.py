@@ -29,7 +29,7 @@ from tallybook.core.window import (
     today_us,
 )
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
-from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, minutes_or_none
+from tallybook.web.numbers import count_from_nanos, count_or_none, minutes_or_none
 from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
 
 PREFIX = "/agentphone"
@@ -212,20 +212,20 @@ def write_stats(answers: Sequence[Answer]) -> Stats:
 
 def _rolled_back(answer: Answer) -> tuple[int, int, int, int]:
     """Return (all time, last day, last 7, last 30) of windows cut at the beginnings of the rolling ones."""
-    older, month, week, day, ahead = counts_from_nanos(answer.values)
+    older, month, week, day, ahead = answer.counts
     last_day, last_week, last_month = accumulate((day, week, month))
     return older + last_month + ahead, last_day, last_week, last_month
 
 
 def write_daily(windows: Sequence[Span], answers: Sequence[Answer]) -> Daily:
     """Return the days, oldest first."""
-    counts = [counts_from_nanos(answer.values) for answer in answers]
+    counts = [answer.counts for answer in answers]
     return Daily(list(map(Day, start_texts(windows, day_text), *counts)), days=len(windows))
 
 
 def write_monthly(windows: Sequence[Span], answers: Sequence[Answer]) -> Monthly:
     """Return the months, oldest first."""
-    rows = zip(windows, *(counts_from_nanos(answer.values) for answer in answers), strict=True)
+    rows = zip(windows, *(answer.counts for answer in answers), strict=True)
     return Monthly([Month(day_text(window.start_us)[:7], *counts) for window, *counts in rows], months=len(windows))
 
 

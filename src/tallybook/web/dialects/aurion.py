@@ -21,7 +21,6 @@ from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Sur
 from tallybook.web.numbers import (
     MINUTE_PLACES_FINE,
     count_from_nanos,
-    counts_from_nanos,
     minutes_carried,
     minutes_from_nanos,
     number_from_nanos,
@@ -210,12 +209,13 @@ def write_quantity(used: int, limit: int | None) -> Share:
 def write_details(windows: Sequence[Span], answers: dict[str, Answer]) -> Details:
     """Return one row a bucket, oldest first; what was not asked is 0."""
     zeros = [0] * len(windows)
-    values = {name: answer.values for name, answer in answers.items()}
-    minutes = minutes_carried(values.get("voice", zeros))
-    calls, tokens_in, tokens_out = (counts_from_nanos(values.get(name, zeros)) for name in ("api", "input", "output"))
+    minutes = minutes_carried(answers["voice"].values if "voice" in answers else zeros)
+    calls, tokens_in, tokens_out = (
+        answers[name].counts if name in answers else zeros for name in ("api", "input", "output")
+    )
     rows = list(map(Row, start_texts(windows, day_text), minutes, calls, map(Tokens, tokens_in, tokens_out)))
-    if "storage" in values:
-        stored = map(number_from_nanos, values["storage"])
+    if "storage" in answers:
+        stored = map(number_from_nanos, answers["storage"].values)
         rows = [msgspec.structs.replace(row, storage_mb=megabytes) for row, megabytes in zip(rows, stored, strict=True)]
     return Details(rows)
 

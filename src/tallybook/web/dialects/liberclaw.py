@@ -20,7 +20,7 @@ from tallybook.core.resource import NO_RESOURCES
 from tallybook.core.standing import counting_span
 from tallybook.core.window import Span, last_days
 from tallybook.web.endpoint import AccountOf, Ask, Endpoint, Refusal, Reply, Surface, json_reply
-from tallybook.web.numbers import count_from_nanos, count_or_none, counts_from_nanos, point_from_nanos
+from tallybook.web.numbers import count_from_nanos, count_or_none, point_from_nanos
 from tallybook.web.planned import limit_on_meter, limit_on_things, quantity_of
 
 PREFIX = "/liberclaw"
@@ -119,7 +119,7 @@ def write_usage(plan: Plan, spent: Answer, credits_limit: Limit, agents: int) ->
 
 def write_history(answer: Answer) -> History:
     """Return the days that have messages, newest first."""
-    rows = zip(answer.question.windows, counts_from_nanos(answer.values), strict=True)
+    rows = zip(answer.question.windows, answer.counts, strict=True)
     days = [Day(day_text(window.start_us), count) for window, count in rows if count]
     return History(days[::-1])
 

@@ -25,7 +25,6 @@ from tallybook.web.numbers import (
     cents_from_nanos,
     count_from_nanos,
     count_or_none,
-    counts_from_nanos,
     percentage_from_nanos,
     whole_mean,
     whole_means,
@@ -241,10 +240,10 @@ def write_detail(line: ApiLine, period: Period, limit: int | None, points: list[
 
 def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
     """Return one point a bucket, ascending, zeros included."""
-    requests, errors, latency, timed = (answer.values for answer in answers)
-    texts = start_texts(answers[0].question.windows, _POINT_TEXTS[step])
-    counts = counts_from_nanos(requests), counts_from_nanos(errors)
-    return list(map(TimePoint, texts, *counts, whole_means(latency, timed)))
+    requests, errors, latency, timed = answers
+    texts = start_texts(requests.question.windows, _POINT_TEXTS[step])
+    means = whole_means(latency.values, timed.values)
+    return list(map(TimePoint, texts, requests.counts, errors.counts, means))
 
 
 def point_text(instant_us: int, step: Step) -> str:
@@ -325,11 +324,11 @@ def detail(ask: Ask[DetailQuery, None]) -> Detail:
     points = read_points(span, query.granularity)
     *answers, cost = rooms.measure.ask(account, read_detail(api_id, query.endpoint, points, span))
     subscribed = [one for one in all_things(rooms.inventory, account, SUBSCRIPTION) if one.resource_id == api_id]
-    if not (subscribed or any(answers[0].values) or rooms.measure.ask(account, [read_ever(api_id)])[0].value):
+    if not (subscribed or any(answers[0].counts) or rooms.measure.ask(account, [read_ever(api_id)])[0].value):
         raise NotFound("there is no such API")
     names = write_names([api_id], rooms.measure.names(account, "api_id", [api_id]), subscribed)
     plan = rooms.accounts.plan_of(account)
-    line = write_line(api_id, names[api_id], [sum(answer.values) for answer in (*answers, cost)])
+    line = write_line(api_id, names[api_id], [answer.total for answer in (*answers, cost)])
     limit = limit_on_meter(plan, LimitKind.PERIOD, "requests", {"api_id": api_id})
     return write_detail(line, period, quantity_of(limit), write_points(query.granularity, answers))
 
