@@ -41,11 +41,11 @@ class Rule(NamedTuple):
     minutes: tuple[int, int]
     is_first: bool = False
 
-    def takes(self, type_no: int, dimensions: Dimensions, minute: int) -> bool:
-        """Whether a row counts."""
-        if type_no != self.type_no or not self.minutes[0] <= minute < self.minutes[1]:
+    def takes(self, dimensions: Dimensions, minute: int) -> bool:
+        """Whether a row of the type counts."""
+        if not self.minutes[0] <= minute < self.minutes[1]:
             return False
-        return all(dimensions[place] in values for place, values in self.places)
+        return not self.places or all(dimensions[place] in values for place, values in self.places)
 
     def moved(self, value: int | None, row: Sequence[int], minute: int) -> int | None:
         """Return the figure with one row more."""
@@ -135,6 +135,7 @@ class Following:
         self._known = known
         self._counts = counts
         self.figures: dict[AccountId, dict[Hashable, _Figure]] = {}
+        self._by_type: dict[AccountId, dict[int, list[_Figure]]] = {}
         self._left: set[AccountId] = set()
 
     def count(self, rows: Iterable[tuple[SeriesKey, int, Sequence[int]]], others: Collection[AccountId]) -> None:
@@ -149,29 +150,31 @@ class Following:
         for account_id in others:
             self.leave(account_id)
         for (account_id, type_no, dimensions), minute, row in rows:
-            figures = self.figures.get(account_id)
-            if figures is None:
+            by_type = self._by_type.get(account_id)
+            if by_type is None:
                 if account_id not in self._known or account_id in self._left:
                     continue
-                figures = self.figures[account_id] = self._begin(account_id)
-            for figure in figures.values():
+                by_type = self._begin(account_id)
+            for figure in by_type.get(type_no, ()):
                 rule = figure.rule
-                if rule is not None and rule.takes(type_no, dimensions, minute):
+                if rule is not None and rule.takes(dimensions, minute):
                     figure.value = rule.moved(figure.value, row, minute)
 
     def leave(self, account_id: AccountId) -> None:
         """Have the figures of an account read again."""
         self._left.add(account_id)
         self.figures.pop(account_id, None)
+        self._by_type.pop(account_id, None)
 
-    def _begin(self, account_id: AccountId) -> dict[Hashable, _Figure]:
-        """Return what is known of an account before the transaction, and goes on being followed."""
+    def _begin(self, account_id: AccountId) -> dict[int, list[_Figure]]:
+        """Follow what is known of an account before the transaction; return it by the type that moves it."""
         assert self._counts is not None  # or nothing is counted
+        followed, by_type = self.figures.setdefault(account_id, {}), self._by_type.setdefault(account_id, {})
         count, figures = self._known[account_id]
         if count != self._counts.count(account_id):
-            return {}
-        return {
-            key: _Figure(figure.value, figure.rule, figure.unasked + 1)
-            for key, figure in figures.items()
-            if figure.rule is not None and figure.unasked < UNASKED_MAX
-        }
+            return by_type
+        for key, known in figures.items():
+            if known.rule is not None and known.unasked < UNASKED_MAX:
+                figure = followed[key] = _Figure(known.value, known.rule, known.unasked + 1)
+                by_type.setdefault(known.rule.type_no, []).append(figure)
+        return by_type
