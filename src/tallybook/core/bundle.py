@@ -121,7 +121,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
             labels=[left for label in self.labels if (left := label.without(refused)) is not None],
             words=[word for word in self.words if word.seq not in refused],
             calls=[call for call in self.calls if call[0] not in refused],
-            hours=self.hours if len(rows) == len(self.rows) else _hours(self.series, rows),
+            hours=self._hours_of(rows, {self.series[row[0]][0] for row in changed if not row[2]}),
             delicate=delicate,
         )
 
@@ -148,6 +148,13 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
             rows[place] = [series, minute, *map(add, rows[place][2:], change)]
             changed.append(rows[place])
         return (rows if all(row[2] for row in changed) else [row for row in rows if row[2]]), changed
+
+    def _hours_of(self, rows: Iterable[Sequence[int]], fewer: Collection[int]) -> list[tuple[int, int]]:
+        """Return the hours of *rows*, which are fewer than before of some accounts."""
+        if not fewer:
+            return self.hours
+        left = _hours(self.series, [row for row in rows if self.series[row[0]][0] in fewer])
+        return [hour for hour in self.hours if hour[0] not in fewer] + left
 
     def _place_of(self, series: int, minute: int) -> int:
         """Return which row is that of a series and minute."""
