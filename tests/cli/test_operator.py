@@ -95,6 +95,26 @@ def test_a_refusal_is_one_line_that_says_where(run, tmp_path, operator_key, argu
     assert word in ended.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("accounts", "put", "acme", "--plan", "platinum"), "there is no plan called 'platinum'"),
+        (("accounts", "put", "acme", "--timezone", "Mars"), "timezone: must be an IANA name such as Europe/Paris"),
+        (("accounts", "put", "acme", "--anchor-day", "40"), "anchor_day: expected int <= 31"),
+        (("keys", "create", "--scope", "root"), "scopes/0: must be one of events:write"),
+        (("accounts", "show", "nobody"), "there is no such account"),
+    ],
+)
+def test_a_refusal_on_a_directory_says_what_is_wrong_and_names_no_server(run, tmp_path, operator_key, arguments, line):
+    """
+    There is none: nobody should go and look for it.
+    """
+    ended = run(*arguments, "--data", tmp_path / "data")
+    assert 1 == ended.code
+    assert ended.error.startswith(f"tallybook: {line}")
+    assert "server" not in ended.error
+
+
 def test_a_refusal_of_a_server_is_one_line_too(run, place):
     """
     With the server's reason.
@@ -102,6 +122,7 @@ def test_a_refusal_of_a_server_is_one_line_too(run, place):
     ended = run("accounts", "put", "acme", "--plan", "platinum", *place)
     assert 1 == ended.code
     assert "plan" in ended.error
+    assert ("--url" in place) == ("the server answered 422" in ended.error)
 
 
 def test_an_account_is_put_shown_and_listed(run, place):
