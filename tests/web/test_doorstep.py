@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import socket
-import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,8 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from tallybook.web import protocol
+from tallybook.web.server import listen
+from tests.support.listening import listening as served
 
 HOST = b"Host: x\r\n"
 
@@ -23,19 +24,9 @@ HOST = b"Host: x\r\n"
 @contextmanager
 def listening(app, connections_max=None):
     """Serve *app* from a thread of this process; yield its port."""
-    config = uvicorn.Config(
-        app, http=protocol.BoundedProtocol, lifespan="off", log_config=None, limit_concurrency=connections_max
-    )
-    running = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        thread = threading.Thread(target=lambda: asyncio.run(running.serve([listener])))
-        thread.start()
-        try:
-            yield port
-        finally:
-            running.should_exit = True
-            thread.join(timeout=30)
+    listener = listen("127.0.0.1", 0)
+    with served(app, listener, http=protocol.BoundedProtocol, limit_concurrency=connections_max):
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture
