@@ -4,16 +4,26 @@ import httpx
 import pytest
 
 from tallybook.core.key import SCOPES
+from tallybook.house import House
+from tallybook.settings import Settings
+from tallybook.web.protocol import BoundedProtocol
+from tallybook.web.server import listen
+from tests.support.listening import listening
 
 
 @pytest.fixture(params=["directory", "server"])
-def place(request, run, tmp_path, serving):
-    """The options that say where to work, in both ways."""
+def place(request, run, tmp_path):
+    """The options that say where to work, in both ways; the server is in this process, and spoken to over a socket."""
     options = ("--data", tmp_path / "data")
     key = run("keys", "create", *options).out.strip()
     if request.param == "directory":
-        return options
-    return ("--url", serving(*options, "--port", 0).url, "--key", key)
+        yield options
+        return
+    listener = listen("127.0.0.1", 0)
+    with House.open(Settings(data_dir=tmp_path / "data")) as house:
+        house.fill.start()  # which counts for new meters what came before them
+        with listening(house.app, listener, http=BoundedProtocol):
+            yield ("--url", f"http://127.0.0.1:{listener.getsockname()[1]}", "--key", key)
 
 
 def test_a_running_server_is_not_in_the_way(run, tmp_path, serving):
