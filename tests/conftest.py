@@ -41,7 +41,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its suite, and leave out the suites that cannot run here."""
+    """Mark each test with its suite, leave out the suites that cannot run here, and begin with what takes long."""
     missing = {suite.name: suite.missing() for suite in SUITES}
     for item in items:
         if POSTGRES_FIXTURES & set(getattr(item, "fixturenames", ())):
@@ -51,6 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(name)
                 if reason:
                     item.add_marker(pytest.mark.skip(reason=reason))
+    # Or one core would wait at the end for the other's last test; all others stay in the order they came in.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -139,7 +139,7 @@ def test_an_account_whose_id_is_markup_has_its_page(reader):
     """
     page = reader.open("/accounts")
     page.click(f'a[href*="{quote(NASTY[0], safe="")}"]')
-    page.wait_for_load_state("networkidle")
+    reader.settle()
 
     assert NASTY[0] == page.locator(".who-id bdi").text_content()
 

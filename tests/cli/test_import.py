@@ -164,6 +164,22 @@ def test_rejected_rows_go_to_a_file_that_can_be_put_right_and_imported(run, data
     assert 10 == sum(usage("acme", "messages", "2026-03-01", "2026-03-02", "day").values())
 
 
+def test_rejected_rows_of_another_width_keep_their_columns(run, data, tmp_path):
+    """
+    Nobody takes a cell for that of another column: what is missing is null, what is too much stands apart.
+    """
+    path = tmp_path / "events.csv"
+    path.write_text("id,type,subject,time,data\ne1,message,acme\ne2,message,acme,2026-03-01T00:00:00Z,{},x,y\n")
+    ended = run("import", path, *data)
+    assert (3, "2 rows: 0 accepted, 0 duplicate, 0 conflict, 2 rejected\n") == (ended.code, ended.out)
+    short, long = map(json.loads, (tmp_path / "events.csv.rejected.ndjson").read_text().splitlines())
+    assert "has 3 cells where the header has 5: nothing is left for time, data" == short["reason"]
+    assert {"id": "e1", "type": "message", "subject": "acme", "time": None, "data": None} == short["cells"]
+    assert "surplus" not in short
+    assert "has 7 cells where the header has 5" == long["reason"]
+    assert ("{}", ["x", "y"]) == (long["cells"]["data"], long["surplus"])
+
+
 def test_every_reason_is_told_also_where_many_rows_of_a_batch_are_refused(run, data, tmp_path):
     """
     An answer names its first 100 errors; the import asks on until it knows them all, and counts nothing twice.

@@ -4,16 +4,26 @@ import httpx
 import pytest
 
 from tallybook.core.key import SCOPES
+from tallybook.house import House
+from tallybook.settings import Settings
+from tallybook.web.protocol import BoundedProtocol
+from tallybook.web.server import listen
+from tests.support.listening import listening
 
 
 @pytest.fixture(params=["directory", "server"])
-def place(request, run, tmp_path, serving):
-    """The options that say where to work, in both ways."""
+def place(request, run, tmp_path):
+    """The options that say where to work, in both ways; the server is in this process, and spoken to over a socket."""
     options = ("--data", tmp_path / "data")
     key = run("keys", "create", *options).out.strip()
     if request.param == "directory":
-        return options
-    return ("--url", serving(*options, "--port", 0).url, "--key", key)
+        yield options
+        return
+    listener = listen("127.0.0.1", 0)
+    with House.open(Settings(data_dir=tmp_path / "data")) as house:
+        house.fill.start()  # which counts for new meters what came before them
+        with listening(house.app, listener, http=BoundedProtocol):
+            yield ("--url", f"http://127.0.0.1:{listener.getsockname()[1]}", "--key", key)
 
 
 def test_a_running_server_is_not_in_the_way(run, tmp_path, serving):
@@ -95,6 +105,26 @@ def test_a_refusal_is_one_line_that_says_where(run, tmp_path, operator_key, argu
     assert word in ended.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("accounts", "put", "acme", "--plan", "platinum"), "there is no plan called 'platinum'"),
+        (("accounts", "put", "acme", "--timezone", "Mars"), "timezone: must be an IANA name such as Europe/Paris"),
+        (("accounts", "put", "acme", "--anchor-day", "40"), "anchor_day: expected int <= 31"),
+        (("keys", "create", "--scope", "root"), "scopes/0: must be one of events:write"),
+        (("accounts", "show", "nobody"), "there is no such account"),
+    ],
+)
+def test_a_refusal_on_a_directory_says_what_is_wrong_and_names_no_server(run, tmp_path, operator_key, arguments, line):
+    """
+    There is none: nobody should go and look for it.
+    """
+    ended = run(*arguments, "--data", tmp_path / "data")
+    assert 1 == ended.code
+    assert ended.error.startswith(f"tallybook: {line}")
+    assert "server" not in ended.error
+
+
 def test_a_refusal_of_a_server_is_one_line_too(run, place):
     """
     With the server's reason.
@@ -102,6 +132,7 @@ def test_a_refusal_of_a_server_is_one_line_too(run, place):
     ended = run("accounts", "put", "acme", "--plan", "platinum", *place)
     assert 1 == ended.code
     assert "plan" in ended.error
+    assert ("--url" in place) == ("the server answered 422" in ended.error)
 
 
 def test_an_account_is_put_shown_and_listed(run, place):

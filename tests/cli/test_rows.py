@@ -63,11 +63,27 @@ def test_a_csv_row_of_another_width_or_encoding_is_a_fault_of_its_own():
     content = b"a,b\n1,2\n3\n4,\xff\n5,6\n"
     expected = [
         (1, {"a": "1", "b": "2"}),
-        (2, "has 1 cells where the header has 2"),
+        (2, "has 1 cells where the header has 2: nothing is left for b"),
         (3, "is not UTF-8"),
         (4, {"a": "5", "b": "6"}),
     ]
     assert expected == rows(content, FileFormat.CSV)
+
+
+def test_a_csv_row_of_another_width_keeps_its_columns():
+    """
+    What is missing is told and stands as null; what no column is named for stands apart: none is taken for another.
+    """
+    names = [f"c{n}" for n in range(13)]
+    content = ",".join(names) + "\n1,2\n" + ",".join("x" * 13) + ",y,\xff\n"
+    short, long = read_rows(io.BytesIO(content.encode("latin-1")), FileFormat.CSV)
+
+    assert dict.fromkeys(names) | {"c0": "1", "c1": "2"} == short.cells
+    assert list(names) == list(short.cells)
+    told = "c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 and 1 more"
+    assert f"has 2 cells where the header has 13: nothing is left for {told}" == short.fault
+    assert (dict.fromkeys(names, "x"), ("y", "\ufffd")) == (long.cells, long.surplus)
+    assert "has 15 cells where the header has 13" == long.fault
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ It keeps to the wire, counts exactly, and tells what it was sent. The real serve
 """
 
 import json
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,13 +12,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tallybook.web.server import listen
 from tests.client.times import PATIENCE_S
+from tests.support.listening import listening as served
 
 KEY = "tb_live_of_the_tests"
 EXPIRES, DEADLINE = "2026-03-15T12:01:00Z", "2026-03-15T12:02:00Z"
@@ -247,19 +247,6 @@ def serving(toy: Toy) -> Iterator[Toy]:
 @contextmanager
 def listening(app: Any, port: int = 0) -> Iterator[str]:
     """Serve any application on this machine, and yield its URL."""
-    config = uvicorn.Config(
-        app, port=port, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    listener = config.bind_socket()
-    # Inherited by each connection: or an answer's body would wait 40 ms for the acknowledgement of its head.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.listen()
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
+    listener = listen("127.0.0.1", port)
+    with served(app, listener, log_level="critical"):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()

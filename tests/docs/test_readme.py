@@ -17,6 +17,9 @@ from tallybook.settings import load_settings
 from tallybook.web.dialects import DIALECTS
 from tests.docs.pages import ROOT, blocks, read
 
+pytestmark = pytest.mark.slow
+"""Because of `told`, which all should share."""
+
 README = read("README.md")
 SHELL = [block.text for block in blocks(README, "sh")]
 ADDRESS = "http://127.0.0.1:8080"

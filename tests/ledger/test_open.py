@@ -156,6 +156,7 @@ def test_a_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_writer_that_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another process holds the file: unavailable, and fine once it lets go."""
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 50)
     ours, theirs = Ledger(sqlite_url(tmp_path)), Ledger(sqlite_url(tmp_path))
     with theirs.writing() as connection:
         connection.execute(text("CREATE TABLE t (x INTEGER)"))

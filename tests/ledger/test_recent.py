@@ -103,6 +103,7 @@ def scattered(count: int, seed: int, account_ids: Sequence[str] = ("acme",)) -> 
 # --- what is asked ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(

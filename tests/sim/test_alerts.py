@@ -99,6 +99,7 @@ def processes(ledger_url: str, store_kind: str) -> Iterator[Processes]:
     opened.close()
 
 
+@pytest.mark.slow
 def test_alerts_are_those_that_a_plain_model_says(processes: Processes, store_kind: str) -> None:
     """Rows of the history, and how many messages of each type, after every step."""
 

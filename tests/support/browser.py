@@ -5,7 +5,6 @@ whatever else is asked goes over the socket, too.
 """
 
 import shutil
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 
 from tallybook.core.clock import FrozenClock
@@ -25,6 +23,7 @@ from tallybook.house import House
 from tallybook.settings import Settings
 from tallybook.web.log import make_log
 from tallybook.web.server import listen
+from tests.support.listening import listening
 from tests.support.suites import SUITES
 
 NOW = "2026-03-15T12:00:00Z"
@@ -40,17 +39,16 @@ ARGS = (
 )
 WAIT_MS = 20_000
 
-
-class _Server(uvicorn.Server):
-    """Says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
+_SETTLED = """async waitMs => {
+    const has = id => document.getElementById(id);
+    const isDrawn = ({ dataset }) => !has(dataset.chart) || "drawn" in has(dataset.chart).dataset;
+    const told = () => !has("trouble").hidden || !has("stale").hidden;
+    const isShown = main => !main?.dataset.summary || main.dataset.shown || told();
+    for (const end = performance.now() + waitMs; performance.now() < end; await new Promise(requestAnimationFrame))
+        if ([...document.querySelectorAll("[data-chart]")].every(isDrawn) && isShown(has("main"))) return true;
+    return false;
+}"""
+"""Whether every chart whose data stands in the page is drawn, and a page that fetches its figures shows them."""
 
 
 @dataclass(slots=True)
@@ -91,18 +89,11 @@ def open_site(data_dir: Path, *, now: str = NOW, **settings: Any) -> Iterator[Si
     """Serve a fresh house on a free port."""
     clock = FrozenClock(parse_instant(now, "now")[0])
     with House.open(Settings(data_dir=data_dir, **settings), clock, log=make_log("json", StringIO())) as house:
-        config = uvicorn.Config(house.app, loop="asyncio", lifespan="off", log_config=None, access_log=False, ws="none")
-        server, listener = _Server(config), listen("127.0.0.1", 0)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        assert server.listening.wait(30)
+        listener = listen("127.0.0.1", 0)
         url = f"http://localhost:{listener.getsockname()[1]}"
         operator = house.access.create_key(None, SCOPES, "the operator of the tests").token
-        with httpx.Client(base_url=url, timeout=30) as http:
+        with listening(house.app, listener, loop="asyncio"), httpx.Client(base_url=url, timeout=30) as http:
             yield Site(house, url, operator, http)
-        server.should_exit = True
-        thread.join(30)
-        listener.close()
 
 
 @contextmanager
@@ -133,10 +124,14 @@ class Visitor:
         self.page.wait_for_url(lambda url: "/login" not in url)
 
     def open(self, path: str) -> Page:
-        """Open a page and wait until it is quiet."""
+        """Open a page and wait until everything is on it."""
         self.page.goto(f"{self.site.url}/dashboard{path}")
-        self.page.wait_for_load_state("networkidle")
+        self.settle()
         return self.page
+
+    def settle(self) -> None:
+        """Wait until the page has what it asks for by itself; not until nothing was asked for half a second."""
+        assert self.page.evaluate(_SETTLED, WAIT_MS), f"{self.page.url} never settled"
 
     def text(self, selector: str) -> str:
         """Return the text of the one element that is meant."""

@@ -73,6 +73,7 @@ class PostgresServer:
         self._log = self._home / "log"
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._admin: psycopg.Connection | None = None
         for made in (self._home, self._copy):
             os.chown(made, self._uid, self._gid)
 
@@ -105,6 +106,9 @@ class PostgresServer:
         """Stop the server: cutting connections off, or (*immediately*) as a crash would."""
         if self._process is None:
             return
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
         self._process.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
         try:
             self._process.wait(STOP_TIMEOUT_S)
@@ -122,7 +126,9 @@ class PostgresServer:
     def create_database(self, template: str = "template1") -> str:
         """Create a database as a copy of *template* (to which nobody may be connected) and return its name."""
         name = f"tally_{next(self._numbers)}"
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        # The files are copied as they are: by the log, as is usual, takes twice as long to copy and to drop.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        self._run(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return name
 
     def drop_database(self, name: str) -> None:
@@ -138,8 +144,10 @@ class PostgresServer:
         return psycopg.connect(host=str(self._home), user="postgres", dbname=database, autocommit=True)
 
     def _run(self, statement: sql.Composed) -> None:
-        with self._connect() as connection:
-            connection.execute(statement)
+        """Run a statement about databases, all on one connection."""
+        if self._admin is None:
+            self._admin = self._connect()
+        self._admin.execute(statement)
 
     def _initialise(self) -> None:
         command = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust"]

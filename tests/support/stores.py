@@ -4,12 +4,14 @@ A conftest takes the fixtures from here by importing them; `ledger` is migrated 
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tallybook.ledger.migrate import migrate
-from tallybook.ledger.open import Ledger, sqlite_url
+from tallybook.ledger.open import LEDGER_FILE, Ledger, sqlite_url
 from tests.support.postgres import PostgresServer
 
 ALL_STORES = (pytest.param("sqlite", id="sqlite"), pytest.param("postgresql", id="pg", marks=pytest.mark.postgres))
@@ -58,15 +60,22 @@ def postgres_template(postgres_server: PostgresServer) -> str:
     return name
 
 
+@cache
+def _empty_sqlite() -> bytes:
+    """Return an SQLite ledger with all tables and no rows: a copy takes a fortieth of what migrating takes."""
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(sqlite_url(Path(folder)))
+        migrate(ledger)
+        ledger.close()
+        return (Path(folder) / LEDGER_FILE).read_bytes()
+
+
 @pytest.fixture
 def ledger_url(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a migrated, empty ledger, which a test may open as often as it likes."""
     if store_kind == "sqlite":
-        url = sqlite_url(tmp_path)
-        ledger = Ledger(url)
-        migrate(ledger)
-        ledger.close()
-        yield url
+        (tmp_path / LEDGER_FILE).write_bytes(_empty_sqlite())
+        yield sqlite_url(tmp_path)
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     name = server.create_database(request.getfixturevalue("postgres_template"))

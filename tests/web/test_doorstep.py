@@ -1,17 +1,22 @@
 """What clients hear who never reach the application, and those who are refused while they still send."""
 
 import asyncio
+import itertools
 import json
 import socket
-import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 
 from tallybook.web import protocol
+from tallybook.web.server import listen
+from tests.support.listening import listening as served
 
 HOST = b"Host: x\r\n"
 
@@ -19,19 +24,9 @@ HOST = b"Host: x\r\n"
 @contextmanager
 def listening(app, connections_max=None):
     """Serve *app* from a thread of this process; yield its port."""
-    config = uvicorn.Config(
-        app, http=protocol.BoundedProtocol, lifespan="off", log_config=None, limit_concurrency=connections_max
-    )
-    running = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        thread = threading.Thread(target=lambda: asyncio.run(running.serve([listener])))
-        thread.start()
-        try:
-            yield port
-        finally:
-            running.should_exit = True
-            thread.join(timeout=30)
+    listener = listen("127.0.0.1", 0)
+    with served(app, listener, http=protocol.BoundedProtocol, limit_concurrency=connections_max):
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture
@@ -121,6 +116,81 @@ def test_a_method_is_unknown_for_one_request_only(desk, port):
         connection.sendall(get)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     assert refused.startswith(b"HTTP/1.1 405")
+
+
+class Wire:
+    """A transport that keeps what is written, for a protocol that is given its packets one by one."""
+
+    def __init__(self):
+        self.written, self.closed = b"", asyncio.Event()
+
+    def write(self, data):
+        self.written += data
+
+    def close(self):
+        self.closed.set()
+
+    def is_closing(self):
+        return self.closed.is_set()
+
+    def get_extra_info(self, _name):
+        return None
+
+    def pause_reading(self):
+        pass
+
+    resume_reading = write_eof = pause_reading
+
+
+async def answers_to(app, packets):
+    """Give one connection its *packets*, of which the last asks to close it; return status and body of each answer."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None)
+    config.load()
+    wire, connection = Wire(), protocol.BoundedProtocol(config, ServerState(), {})
+    connection.connection_made(wire)
+    for packet in packets:
+        connection.data_received(packet)
+    await asyncio.wait_for(wire.closed.wait(), 20)
+    connection.connection_lost(None)
+    heads = wire.written.split(b"HTTP/1.1 ")[1:]
+    return [(int(head[:3]), head.partition(b"\r\n\r\n")[2]) for head in heads]
+
+
+CONVERSATION = (
+    (b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n", (200, "status")),
+    (b"FOO /agentphone/v1/usage HTTP/1.1\r\n" + HOST + b"\r\n", (405, "METHOD_NOT_ALLOWED")),
+    (b"POST /v1/events HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n[]\r\n\r\nFOO", (401, "unauthenticated")),
+    (b"\r\nBREW /v1/meters HTTP/1.1\r\n" + HOST + b"\r\n", (405, "method-not-allowed")),
+    (
+        b"POST /healthz HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nFOO",
+        (405, "method-not-allowed"),
+    ),
+    (
+        b"PUT /liberclaw/api/v1/usage/history HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+        b"6\r\n\r\n\r\nFO\r\n0\r\n\r\n",
+        (405, "METHOD_NOT_ALLOWED"),
+    ),
+    (b"M-SEARCH /anyreach/usage HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nFOO", (404, "detail")),
+    (b"GET /wontopos/\xd9\xa7 HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", (404, "not_found")),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.sets(st.integers(1, sum(len(request) for request, _ in CONVERSATION) - 1), max_size=12))
+@example(cuts=set())
+@example(cuts=set(range(1, sum(len(request) for request, _ in CONVERSATION))))
+def test_requests_are_read_alike_however_they_are_cut_into_packets(shared, cuts):
+    """
+    Many in one packet or one in many: each is answered by the surface of its path, also where its method is unknown.
+    """
+    sent = b"".join(request for request, _ in CONVERSATION)
+    bounds = [0, *sorted(cuts), len(sent)]
+
+    answers = asyncio.run(answers_to(shared.house.app, [sent[a:b] for a, b in itertools.pairwise(bounds)]))
+
+    assert [status for _, (status, _) in CONVERSATION] == [status for status, _ in answers]
+    for (_, (_, code)), (_, body) in zip(CONVERSATION, answers, strict=True):
+        assert f'"{code}"'.encode() in body
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked", b"x\r\nTransfer-Encoding: chunked"])

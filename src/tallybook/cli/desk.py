@@ -15,7 +15,7 @@ import httpx
 from tallybook.cli.client import Server, read_answer
 from tallybook.cli.options import check_place, read_settings
 from tallybook.cli.rooms import OPERATOR, opened_house
-from tallybook.core.errors import Invalid
+from tallybook.core.errors import FieldInvalid, Invalid
 from tallybook.house import House
 
 Json = dict[str, object]
@@ -39,8 +39,15 @@ class HouseDesk:
         self._token = house.access.lend(OPERATOR)
 
     def ask(self, method: str, path: str, body: object = None, query: Mapping[str, str] | None = None) -> object:
-        """Answer the request in this process."""
-        return read_answer(asyncio.run(self._ask(method, path, body, query)))
+        """Answer the request in this process.
+
+        Raises:
+            Invalid: With what is wrong and where; no server said so.
+        """
+        answer = asyncio.run(self._ask(method, path, body, query))
+        if answer.status_code >= 400:
+            raise _refusal(answer.json())
+        return read_answer(answer)
 
     async def _ask(self, method: str, path: str, body: object, query: Mapping[str, str] | None) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.house.app)
@@ -49,6 +56,14 @@ class HouseDesk:
             transport=transport, base_url="http://tallybook.invalid", headers=headers
         ) as client:
             return await client.request(method, path, json=body, params=query)
+
+
+def _refusal(problem: Json) -> Invalid:
+    """Return what the first error of *problem* says, with its place in the body if it has one."""
+    errors = cast("Sequence[Mapping[str, str]]", problem.get("errors", ()))
+    if errors and "pointer" in errors[0]:
+        return FieldInvalid(errors[0]["detail"], pointer=errors[0]["pointer"])
+    return Invalid(str(problem["detail"]))
 
 
 @contextmanager

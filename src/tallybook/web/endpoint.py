@@ -183,8 +183,8 @@ class Fault:
 
     Attributes:
         place: ``query``, ``body``, ``path``, ``header`` or ``request``.
-        name: The parameter's name, or a JSON pointer into the body.
-        kind: missing, empty, repeated, not_an_integer, too_small, too_large, too_long, not_one_of, not_text,
+        name: The parameter's name, a JSON pointer into the body, or the part of the request.
+        kind: missing, empty, repeated, too_many, not_an_integer, too_small, too_large, too_long, not_one_of, not_text,
             unknown_field, or the error's own code.
         bound: The bound that was passed or the values allowed, where there are any.
     """

@@ -140,7 +140,7 @@ PROBLEMS = MappingProxyType(_TABLE)
 
 
 class ErrorItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong: where in the body (*pointer*) or which *parameter* or header, and how."""
+    """One thing that is wrong: where in the body (*pointer*) or which *parameter* or header, if it is one, and how."""
 
     detail: str
     pointer: str | None = None
@@ -223,4 +223,6 @@ def _detail(refusal: Refusal) -> str:
 def _item(fault: Fault) -> ErrorItem:
     if fault.place == "body":
         return ErrorItem(fault.message, pointer=fault.name)
+    if fault.place == "request":
+        return ErrorItem(fault.message)
     return ErrorItem(fault.message, parameter=fault.name)

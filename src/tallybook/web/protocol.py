@@ -37,8 +37,13 @@ UNKNOWN_METHOD = "?"
 
 _USUAL = tuple(f"{method} ".encode() for method in METHODS)
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}(?= [^ ]+ HTTP/1\.[01]\r?\Z)")
+_BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}( [^ \r]*( [HTP/1.0]{0,8}\r?)?)?")
+"""What can still become the first line of a request; anything else is for the parser to refuse at once."""
 _STAND_IN = b"REPORT"
 """A method that the parser knows and no endpoint has."""
+
+_END = b"\r\n\r\n"
+"""Every head, and every body in chunks, ends with it."""
 
 
 class Arrival:
@@ -61,6 +66,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._all_read = True
         self._method_unknown = False
+        self._line = b""  # of a request whose first line is not all there
+        self._body_bytes = 0  # still to come, where its length was said
+        self._seam = b""  # the last bytes of a head that was not all there
         self._left_bytes: int | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._arrival = Arrival()
@@ -78,18 +86,62 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass *data* on, unless the head has grown too long by it, or the answer is on its way already."""
+        """Pass *data* on, one request after another, unless the answer is on its way already."""
         if self._left_bytes is not None:
             self._left_bytes -= len(data)
             if self._left_bytes < 0:
                 self.transport.close()
             return
-        super().data_received(self._readable(data) if self._all_read else data)
-        if self._head_read or self.transport.is_closing():
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self._turn_away(HeadTooLarge(f"request line and headers have at most {HEAD_BYTES_MAX} bytes together"))
+        while data and not self.transport.is_closing():
+            data = self._body(data) if self._body_bytes else self._head(data)
+
+    def _body(self, data: bytes) -> bytes:
+        """Pass on what belongs to a body whose length was said, and return the rest."""
+        end = min(len(data), self._body_bytes)
+        self._body_bytes -= end
+        if not self._all_read:  # else it came with an upgrade that nobody makes, and the parser does not want it
+            super().data_received(data[:end])
+        return data[end:]
+
+    def _head(self, data: bytes) -> bytes:
+        """Pass on what belongs to a head, or to a body in chunks, and return the rest."""
+        data = self._begin(data) if self._all_read else data
+        if not data:
+            return data
+        end = self._end_of_head(data)
+        super().data_received(data[:end])
+        if not self._head_read and not self.transport.is_closing():
+            self._head_bytes += end
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._turn_away(HeadTooLarge(f"request line and headers have at most {HEAD_BYTES_MAX} bytes together"))
+        return data[end:]
+
+    def _begin(self, data: bytes) -> bytes:
+        """Return *data* as the beginning of a request, or nothing until its first line is all there."""
+        data = (self._line + data).lstrip(b"\r\n")  # empty lines before a request mean nothing
+        self._line, self._seam = b"", b""
+        if b"\n" in data or len(data) > HEAD_BYTES_MAX or not _BEGUN.fullmatch(data):
+            return self._readable(data)
+        self._line = data
+        self._unset_keepalive_if_required()
+        if self._head_timer is None:
+            self._await_head()
+        return b""
+
+    def _end_of_head(self, data: bytes) -> int:
+        """Return how far *data* can be read without passing the end of a head, or of a body in chunks.
+
+        The parser does not say where it found an end, and the first line that follows has to be made readable.
+        """
+        seam = len(self._seam)
+        found = (self._seam + data[: len(_END) - 1]).find(_END) if seam else -1
+        if found < 0:
+            seam, found = 0, data.find(_END)
+        if found < 0:
+            self._seam = (self._seam + data[1 - len(_END) :])[1 - len(_END) :]
+            return len(data)
+        self._seam = b""
+        return found + len(_END) - seam
 
     def on_message_begin(self) -> None:
         """Begin to count a head."""
@@ -107,6 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arrival = Arrival()
         self.scope["extensions"] = {ARRIVAL: self._arrival}  # type: ignore[dict-item]  # of nobody's but ours
         super().on_headers_complete()
+        self._body_bytes = int(dict(self.headers).get(b"content-length", 0))
         if self._method_unknown:
             self.scope["method"], self._method_unknown = UNKNOWN_METHOD, False
 

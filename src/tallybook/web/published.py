@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -25,25 +26,34 @@ class ProblemPage(msgspec.Struct, frozen=True):
 
 
 def with_documents(surface: Surface) -> Surface:
-    """Return *surface* with ``/openapi.json`` and ``/docs``, made once and of its endpoints without these."""
-    described = document(surface)
-    samples = {operation_id(endpoint): endpoint.query_example for endpoint in surface.endpoints}
+    """Return *surface* with ``/openapi.json`` and ``/docs``, made of its endpoints without these when first asked for.
+
+    Not at start: nobody asks most of them for it, and opening a house would take several times as long.
+    """
+    described = cache(partial(document, surface))
+
+    def reference() -> Reply:
+        samples = {operation_id(endpoint): endpoint.query_example for endpoint in surface.endpoints}
+        return Reply(200, page(described(), samples), HTML, {**_CACHED, **PAGE_HEADERS})
+
     shown = [
-        _fixed("/openapi.json", Reply(200, to_json(described), JSON, _CACHED), "The OpenAPI document"),
-        _fixed("/docs", Reply(200, page(described, samples), HTML, {**_CACHED, **PAGE_HEADERS}), "This reference"),
+        _fixed("/openapi.json", lambda: Reply(200, to_json(described()), JSON, _CACHED), "The OpenAPI document"),
+        _fixed("/docs", reference, "This reference"),
     ]
     if not surface.prefix:
-        shown.append(_fixed(STYLE_PATH, Reply(200, stylesheet(), "text/css; charset=utf-8", _CACHED), "Its style"))
+        style = Reply(200, stylesheet(), "text/css; charset=utf-8", _CACHED)
+        shown.append(_fixed(STYLE_PATH, lambda: style, "Its style"))
         shown.append(Endpoint("GET", "/problems/{code}", _problem, None, "What a problem's code means"))
     return replace(surface, endpoints=(*surface.endpoints, *shown))
 
 
-def _fixed(path: str, reply: Reply, summary: str) -> Endpoint:
-    return Endpoint("GET", path, _always(reply), None, summary)
+def _fixed(path: str, make: Callable[[], Reply], summary: str) -> Endpoint:
+    made = cache(make)
 
+    def always(_ask: Ask[Any, Any]) -> Reply:
+        return made()
 
-def _always(reply: Reply) -> Callable[[Ask[Any, Any]], Reply]:
-    return lambda _: reply
+    return Endpoint("GET", path, always, None, summary)
 
 
 def _problem(ask: Ask[None, None]) -> ProblemPage:

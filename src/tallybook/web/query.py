@@ -66,8 +66,8 @@ def split_query(raw: bytes) -> Pairs:
     """
     parts = [part for part in raw.split(b"&") if part]
     if len(parts) > PARAMETERS_MAX:
-        message = f"a query has at most {PARAMETERS_MAX} parameters"
-        raise ParametersInvalid([Fault("query", "", message, "too_many", PARAMETERS_MAX)])
+        message = f"a query has at most {PARAMETERS_MAX} parameters, this one has {len(parts)}"
+        raise ParametersInvalid([Fault("request", "query", message, "too_many", PARAMETERS_MAX)])
     pairs = []
     for part in parts:
         name, _, value = part.partition(b"=")

@@ -57,16 +57,30 @@ class Client:
 
 @contextmanager
 def serving(url: str, folder: Path, count: int) -> Iterator[list[Server]]:
-    """Run *count* servers on one ledger."""
+    """Run *count* servers on one ledger, which start side by side."""
     with ExitStack() as stopping:
-        yield [stopping.enter_context(_server(url, folder / f"server-{number}")) for number in range(count)]
+        starting = [stopping.enter_context(_process(url, folder / f"server-{number}")) for number in range(count)]
+        yield [stopping.enter_context(_listening(process)) for process in starting]
 
 
 @contextmanager
-def _server(url: str, data: Path) -> Iterator[Server]:
+def _process(url: str, data: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a server."""
     command = [str(Path(sys.executable).with_name("tallybook")), "serve", "--data", str(data), "--port", "0"]
     environment = {**os.environ, "TALLYBOOK_LEDGER_URL": url, "TALLYBOOK_LOG_FORMAT": "json"}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(STOP_TIMEOUT_S)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+@contextmanager
+def _listening(process: "subprocess.Popen[bytes]") -> Iterator[Server]:
+    """Wait until a server listens; afterwards it is gone."""
     stderr = process.stderr
     assert stderr is not None
     # Somebody has to read what it logs, or it would wait for the pipe one day.
@@ -81,4 +95,3 @@ def _server(url: str, data: Path) -> Iterator[Server]:
         process.wait(STOP_TIMEOUT_S)
         if rest.ident is not None:
             rest.join()
-        stderr.close()

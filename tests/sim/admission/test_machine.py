@@ -11,6 +11,8 @@ from tests.sim.admission.floor import Floor
 from tests.sim.admission.machine import Machine, Stage
 from tests.sim.scale import scaled
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES, STEPS = scaled((15, 30), (500, 50))
 
 

@@ -20,6 +20,8 @@ from tests.sim.admission.servers import Client, Server, serving
 from tests.sim.scale import scaled
 from tests.support.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 SERVERS = 3
 ROUNDS, CALLS = scaled((2, 8), (200, 200))
 PLAN = {"limits": [{"name": "credits", "kind": "period", "meter": "credits", "quantity": str(LIMIT)}]}

@@ -103,7 +103,9 @@ class Load:
                 events = reading.events(row)
             except RowInvalid as error:
                 self.summary.rejected += 1
-                self.rejects.write(Reject(row.number, "row-invalid", error.message, cells=row.cells))
+                self.rejects.write(
+                    Reject(row.number, "row-invalid", error.message, cells=row.cells, surplus=row.surplus)
+                )
                 continue
             self.summary.skipped += not events
             batch += [(row.number, event) for event in events]

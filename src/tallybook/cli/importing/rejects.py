@@ -16,13 +16,14 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Why a row did not count: its *cells* if it was never mapped, else the *event* it became."""
+    """Why a row did not count: its *cells* (and *surplus* ones) if it was never mapped, else the *event* it became."""
 
     row: int
     code: str
     reason: str
     pointer: str = ""
     cells: Mapping[str, object] | None = None
+    surplus: tuple[str, ...] = ()
     event: Event | None = None
 
 
@@ -56,6 +57,8 @@ class Rejects:
             line["event"] = reject.event
         else:
             line["cells"] = dict(reject.cells or {})
+            if reject.surplus:
+                line["surplus"] = reject.surplus
         try:
             if self._file is None:
                 self._file = self.path.open("wb")

@@ -6,6 +6,7 @@ mean (see `mapping`).
 
 import codecs
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ ROW_BYTES_MAX = 1024 * 1024
 """Longest row of a file, and so what the import needs of memory beside its batches; far more than one event may be."""
 
 COLUMNS_MAX = 1_000
+MISSING_NAMED_MAX = 10
 _SNIFF_BYTES = 4_096
 _BOM = codecs.BOM_UTF8
 _JSON_SPACE = " \t\r\n"
@@ -40,11 +42,18 @@ class FileUnreadable(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its *number* (the first is 1, a CSV header is none) and its cells, or the *fault* instead of them."""
+    """One row: its *number* (the first is 1, a CSV header is none) and its cells, or why it is no row.
+
+    Attributes:
+        cells: By the name of their column; of a row with a fault, as far as they could be told apart.
+        fault: Why it cannot be mapped.
+        surplus: Cells that no column is named for.
+    """
 
     number: int
     cells: Mapping[str, object]
     fault: str | None = None
+    surplus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +131,25 @@ def _read_csv(stream: BinaryIO, layout: Layout) -> Iterator[Row]:
                 continue  # an empty line is no row
             number += 1
             if len(values) != width:
-                yield Row(number, {}, f"has {len(values)} cells where the header has {width}")
+                yield _row_of_another_width(number, names, values)
             elif not _is_utf8(values):
                 yield Row(number, dict(zip(names, _replaced(values), strict=True)), "is not UTF-8")
             else:
                 yield Row(number, dict(zip(names, values, strict=True)))
     except csv.Error as error:
         raise FileUnreadable(f"row {number + 1} cannot be told from the next: {error}; is a quote missing?") from None
+
+
+def _row_of_another_width(number: int, names: tuple[str, ...], values: list[str]) -> Row:
+    """Return a row that is refused: with every column of the header, null where nothing is left for it."""
+    fault = f"has {len(values)} cells where the header has {len(names)}"
+    missing = names[len(values) :]
+    if missing:
+        more = len(missing) - MISSING_NAMED_MAX
+        listed = ", ".join(missing[:MISSING_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+        fault = f"{fault}: nothing is left for {listed}"
+    cells = dict(itertools.zip_longest(names, _replaced(values[: len(names)])))
+    return Row(number, cells, fault, tuple(_replaced(values[len(names) :])))
 
 
 def _text_lines(stream: BinaryIO) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """The files that pages load: our scripts and styles, the charting library from its package, the operator's logo.
 
-All are read once at start, compressed once, and served under an address that names their content, for ever.
+All are read once at start, compressed when first asked for, and served under an address that names their content, for
+ever.
 """
 
 import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 
 from tallybook.web.dashboard.brand import Brand, stylesheet
@@ -19,6 +21,8 @@ BRAND_NAME = "brand.css"
 LOGO_NAME = "logo"
 GZIP_LEVEL = 9
 COMPRESS_BYTES_MIN = 512
+PACKED_MAX = 64
+"""Most files that are kept compressed; more than there are."""
 
 _MEDIA = {
     ".js": "text/javascript; charset=utf-8",
@@ -33,11 +37,15 @@ _INERT = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file, plain and compressed."""
+    """One file."""
 
     content: bytes
-    packed: bytes | None
     media: str
+
+    @property
+    def packed(self) -> bytes | None:
+        """The file compressed, None where that would save nothing."""
+        return _packed(self.content) if len(self.content) >= COMPRESS_BYTES_MIN else None
 
 
 class Assets:
@@ -46,18 +54,14 @@ class Assets:
     def __init__(self, brand: Brand) -> None:
         self._assets: dict[str, Asset] = {}
         for name, content in sorted(_sources().items()):
-            self._add(name, content, _MEDIA[name[name.rindex(".") :]])
-        self._add(BRAND_NAME, stylesheet(brand), _MEDIA[".css"])
+            self._assets[name] = Asset(content, _MEDIA[name[name.rindex(".") :]])
+        self._assets[BRAND_NAME] = Asset(stylesheet(brand), _MEDIA[".css"])
         if brand.logo is not None:
-            self._add(LOGO_NAME, brand.logo.content, brand.logo.media)
+            self._assets[LOGO_NAME] = Asset(brand.logo.content, brand.logo.media)
         digest = hashlib.sha256()
         for name, asset in self._assets.items():
             digest.update(name.encode() + b"\0" + asset.content)
         self.version = digest.hexdigest()[:12]
-
-    def _add(self, name: str, content: bytes, media: str) -> None:
-        packed = gzip.compress(content, GZIP_LEVEL, mtime=0) if len(content) >= COMPRESS_BYTES_MIN else None
-        self._assets[name] = Asset(content, packed, media)
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,10 +94,16 @@ def packed(content: bytes, media: str, accept_encoding: str, headers: Mapping[st
 
 def _maybe_packed(asset: Asset, accept_encoding: str, headers: dict[str, str]) -> Reply:
     headers["Vary"] = "Accept-Encoding"
-    if asset.packed is None or not _takes_gzip(accept_encoding):
+    shrunk = asset.packed if _takes_gzip(accept_encoding) else None
+    if shrunk is None:
         return Reply(200, asset.content, asset.media, headers)
     headers["Content-Encoding"] = "gzip"
-    return Reply(200, asset.packed, asset.media, headers)
+    return Reply(200, shrunk, asset.media, headers)
+
+
+@lru_cache(maxsize=PACKED_MAX)
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, GZIP_LEVEL, mtime=0)
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
