@@ -98,8 +98,9 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         lines = self.split()
         if self.bare_hours:
             return fold(self._pending([seq for seq in range(len(self)) if seq not in refused], scheme, lines))
-        out = Tally()
+        out, named = Tally(), set[str]()
         for pending in self._pending(refused, scheme, lines):
+            named.update(value for _, value, _ in pending.labels)
             for reading in pending.readings:
                 out.take(pending.event.account_id, pending.event.time_us, reading)
         runs = list(_runs(refused, len(self)))
@@ -118,7 +119,11 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
             wide=self.wide or _is_wide(changed),
             marks=marks,
             uniques=uniques,
-            labels=[left for label in self.labels if (left := label.without(refused)) is not None],
+            labels=[
+                left
+                for label in self.labels
+                if (left := label.without(refused) if label.value in named else label) is not None
+            ],
             words=[word for word in self.words if word.seq not in refused],
             calls=[call for call in self.calls if call[0] not in refused],
             hours=self._hours_of(rows, {self.series[row[0]][0] for row in changed if not row[2]}),

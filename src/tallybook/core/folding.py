@@ -35,8 +35,6 @@ class Label(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     def without(self, refused: AbstractSet[int]) -> "Label | None":
         """Return the same less what some events say; None if nothing is left."""
-        if refused.isdisjoint([seq for _, _, seq in self.said]):
-            return self
         left = [said for said in self.said if said[2] not in refused]
         return Label(self.account, self.dimension, self.value, left) if left else None
 

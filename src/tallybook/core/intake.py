@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tallybook.core.bundle import Bundle
-from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, Event, EventError, Outcome, read_event
+from tallybook.core.event import ERRORS_SHOWN_MAX, Admission, EventError, Outcome, read_event
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import instant_text
 from tallybook.core.key import Caller
@@ -58,11 +58,12 @@ class Prepared:
         """The events one by one, read again."""
         return [item for bundle in self.bundles.values() for item in bundle.pending(range(len(bundle)), self.scheme)]
 
-    def told(self) -> Iterator[tuple[Event, Verdict]]:
-        """Return the events that were not just accepted, and what became of them instead."""
+    def told(self) -> Iterator[tuple[bytes, Verdict]]:
+        """Return the lines of the events that were not just accepted, and what became of them instead."""
         for lane, exceptions in self.exceptions.items():
-            events = [item.event for item in self.bundles[lane].pending(exceptions, self.scheme)]
-            yield from zip(events, exceptions.values(), strict=True)
+            lines = self.bundles[lane].split() if exceptions else []
+            for seq, verdict in exceptions.items():
+                yield lines[seq], verdict
 
 
 def read_batch(batch: Batch, admission: Admission, scheme: Scheme, *, lanes: int = 1) -> Prepared:

@@ -175,16 +175,18 @@ def _notes_of(prepared: Prepared, caller: Caller, now_us: int) -> Iterator[Event
                 error.detail,
                 now_us,
             )
-    for event, verdict in prepared.told():
+    for line, verdict in prepared.told():
         if verdict.outcome is not Outcome.ACCEPTED:
-            source = str(_body(event).get("source", DEFAULT_SOURCE))
+            body = _body(line)
+            account_id, event_id, event_type = (str(body[name]) for name in ("subject", "id", "type"))
+            source = str(body.get("source", DEFAULT_SOURCE))
             yield EventNote(
-                event.account_id, event.event_id, source, event.type, verdict.outcome, verdict.code, "", "", now_us
+                AccountId(account_id), event_id, source, event_type, verdict.outcome, verdict.code, "", "", now_us
             )
 
 
-def _body(event: Event) -> dict[str, object]:
-    body = decode_json(event.line)
+def _body(line: bytes) -> dict[str, object]:
+    body = decode_json(line)
     return body if isinstance(body, dict) else {}
 
 

@@ -67,6 +67,7 @@ class Committer:
         self._accounts: dict[AccountId, int] = {}
         self._accounts_found: dict[AccountId, int] = {}
         self._memory = LaneMemory(ledger.changes)
+        self._counter: int | None = None
 
     def look_up(self, bundle: Bundle) -> Sequence[Head] | None:
         """Return the heads of a bundle's series, None if some have none yet; on any thread, before it is committed."""
@@ -211,7 +212,9 @@ class Committer:
 
     def _enter(self, connection: Connection, group: Group) -> None:
         """Hold the lane until the transaction ends; refuse events that were read by another scheme."""
-        if self._sql.enter.scalar(connection, {"lane": self._lane}) != group.scheme_version:
+        statement = self._sql.enter_with_batch if group.bundles else self._sql.enter
+        version, self._counter = statement.first(connection, {"lane": self._lane}) or (None, None)
+        if version != group.scheme_version:
             raise SchemeOutdated
         if self._watching is not None:
             self._watching.begin(connection, group)
@@ -237,7 +240,10 @@ class Committer:
         )
 
     def _next_batch(self, connection: Connection) -> int:
-        counter = self._sql.next_batch.scalar(connection, {"lane": self._lane})
+        """Return the number of the next batch; that of the first was given with the lane."""
+        counter, self._counter = self._counter, None
+        if counter is None:
+            _, counter = self._sql.enter_with_batch.first(connection, {"lane": self._lane}) or (None, 0)
         return int(counter or 0) * LANES_MAX + self._lane
 
     def _claim(
@@ -334,11 +340,12 @@ class _Statements:
     """The SQL of a commit, the same on both stores but for how rows are given."""
 
     def __init__(self, *, sqlite: bool) -> None:
-        self.next_batch = Hot(
-            "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane RETURNING last_batch_no"
-        )
         lock = "" if sqlite else " FOR UPDATE"
-        self.enter = Hot(f"SELECT catalogue_version FROM lanes WHERE lane = :lane{lock}")
+        self.enter = Hot(f"SELECT catalogue_version, NULL FROM lanes WHERE lane = :lane{lock}")
+        self.enter_with_batch = Hot(
+            "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane"
+            " RETURNING catalogue_version, last_batch_no"
+        )
         self.label = Bulk(
             "INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({rows}) s WHERE true"
             " ON CONFLICT (account_no, dimension, value) DO UPDATE SET name = excluded.name, seen_us = excluded.seen_us"

@@ -8,7 +8,7 @@ commit. A restart reads the list again.
 
 import struct
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -100,6 +100,19 @@ class _Batch:
     events: int = 0
 
 
+class _Sought:
+    """The claims of one bundle on their way: those of accounts with a number."""
+
+    def __init__(self, numbers: Sequence[int], claims: Claims) -> None:
+        self.numbers = numbers
+        self.claims = claims if all(numbers) else claims.of([bool(number) for number in numbers])
+        self.identities = identities_of(self.claims.entries)
+        self.perhaps: list[int] = []
+        """Places of those that were perhaps taken before."""
+        self.stored: dict[int, int] = {}
+        """Digests of those that are in `event_keys`, by place."""
+
+
 class HeldIdentities:
     """Takes identities in memory, behind a log; for SQLite, where one connection writes."""
 
@@ -115,11 +128,14 @@ class HeldIdentities:
         """Take what is free; return what was not."""
         self._load(connection)
         batch, taken = _Batch(batch_no), list[Taken]()
-        for bundle, (numbers, every) in enumerate(asked):
-            claims = every if all(numbers) else every.of([bool(number) for number in numbers])
-            refused = self._take(connection, (numbers, claims), batch)
-            taken += [(bundle, claims.seq(place), is_same) for place, is_same in refused.items()]
-            batch.events += len(every)
+        every = [_Sought(numbers, claims) for numbers, claims in asked]
+        for sought in every:
+            sought.perhaps = self._sieve.sift(sought.claims)
+        self._look_up(connection, every)
+        for bundle, sought in enumerate(every):
+            refused = self._take(connection, sought, batch)
+            taken += [(bundle, sought.claims.seq(place), is_same) for place, is_same in refused.items()]
+            batch.events += len(asked[bundle][1])
         if batch.fresh:
             _LOG.change(connection, {"lane": self._lane, "batch_no": batch_no, "keys": batch.listed})
             self._hold(batch)
@@ -168,39 +184,47 @@ class HeldIdentities:
 
     # --- what was taken before ----------------------------------------------------------------------------------------
 
-    def _take(self, connection: Connection, asked: Asked, batch: _Batch) -> dict[int, bool]:
+    def _look_up(self, connection: Connection, every: Sequence[_Sought]) -> None:
+        """Look up the digests of all that are perhaps stored, in one statement."""
+        held, moving = self._now.held, self._now.moving
+        left, places = [], list[tuple[_Sought, int]]()
+        for sought in every:
+            ends = list(accumulate(sought.claims.counts)) if sought.perhaps else []
+            for place in sought.perhaps:
+                identity = sought.identities[place]
+                if identity not in held and identity not in moving:
+                    account_no = sought.numbers[bisect_right(ends, place)]
+                    left.append((account_no, *_HALVES.unpack(identity), len(places)))
+                    places.append((sought, place))
+        for nth, digest in _STORED.rows(connection, left) if left else ():
+            places[nth][0].stored[places[nth][1]] = digest
+
+    def _take(self, connection: Connection, sought: _Sought, batch: _Batch) -> dict[int, bool]:
         """Take what is free; return, for the places of what was not, whether the one that came first says the same."""
-        numbers, claims = asked
-        identities = identities_of(claims.entries)
-        perhaps = {place: identities[place] for place in self._sieve.sift(claims)}
-        refused = self._found(connection, asked, perhaps, batch) if perhaps else {}
+        claims, identities = sought.claims, sought.identities
+        refused = self._found(connection, sought, batch) if sought.perhaps else {}
         mine = dict.fromkeys(identities, batch.number)
         if len(mine) < len(identities):
             refused |= _repeated(claims, identities, refused)
         if refused:
             mine = dict.fromkeys([key for place, key in enumerate(identities) if place not in refused], batch.number)
         batch.fresh.update(mine)
-        batch.listed += write_run(numbers, claims, refused, batch.events)
+        batch.listed += write_run(sought.numbers, claims, refused, batch.events)
         return refused
 
-    def _found(
-        self, connection: Connection, asked: Asked, sought: Mapping[int, bytes], batch: _Batch
-    ) -> dict[int, bool]:
+    def _found(self, connection: Connection, sought: _Sought, batch: _Batch) -> dict[int, bool]:
         """Return, for the places of identities that are held or stored, whether the first one says the same."""
-        numbers, claims = asked
+        claims = sought.claims
+        found = {place: claims.digest(place) == digest for place, digest in sought.stored.items()}
         by_batch: dict[int, list[int]] = {}
-        left, ends = [], list(accumulate(claims.counts))
-        for place, identity in sought.items():
+        for place in sought.perhaps:
+            identity = sought.identities[place]
             batch_no = self._now.held.get(identity) or self._now.moving.get(identity) or batch.fresh.get(identity)
-            if batch_no is None:
-                left.append((numbers[bisect_right(ends, place)], *_HALVES.unpack(identity), place))
-            else:
+            if batch_no is not None and place not in found:
                 by_batch.setdefault(batch_no, []).append(place)
-        stored = _STORED.rows(connection, left) if left else ()
-        found = {place: claims.digest(place) == digest for place, digest in stored}
         for batch_no, places in by_batch.items():
             listed = self._list_of(connection, batch_no, batch)
-            found |= {place: claims.digest(place) == find_digest(listed, sought[place]) for place in places}
+            found |= {place: claims.digest(place) == find_digest(listed, sought.identities[place]) for place in places}
         return found
 
     def _list_of(self, connection: Connection, batch_no: int, current: _Batch) -> bytes:
