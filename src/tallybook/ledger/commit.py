@@ -9,8 +9,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import cast
 
-import zstandard
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from tallybook.core.aggregate import Head, Placed, SeriesKey, Tally
 from tallybook.core.bundle import Bundle, fold
@@ -24,20 +23,18 @@ from tallybook.core.scheme import Scheme
 from tallybook.core.watch import Watcher
 from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
-from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.desk import LaneDesk, Touched
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
+from tallybook.ledger.kept import Kept
 from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.open import Ledger
-from tallybook.ledger.raw_index import RawIndex
 from tallybook.ledger.series import SeriesNumbers
 from tallybook.ledger.settle import Settling
-from tallybook.ledger.tables import LANES_MAX, raw_batches
+from tallybook.ledger.tables import LANES_MAX
 from tallybook.ledger.usage import Snapshot
 from tallybook.ledger.watches import Watching
 
-ZSTD_LEVEL = 1
 ACCOUNTS_CACHED_MAX = 100_000
 """Most numbers of accounts remembered from commit to commit; they never change."""
 
@@ -59,7 +56,7 @@ class Committer:
         self._auto_create = accounts_auto_create
         self._numbers = SeriesNumbers(ledger.is_sqlite, an_hour_max=series_an_hour_max)
         self._add_up = AddUp(sqlite=ledger.is_sqlite)
-        self._raw_index = RawIndex(sqlite=ledger.is_sqlite)
+        self._kept = Kept(lane, sqlite=ledger.is_sqlite)
         self._settling = Settling(sqlite=ledger.is_sqlite)
         self._sql = _Statements(sqlite=ledger.is_sqlite)
         self._identities: Identities = HeldIdentities(lane) if ledger.is_sqlite else DirectIdentities()
@@ -98,7 +95,7 @@ class Committer:
             self._numbers.forget_new()
             self._identities.forget()
             self._add_up.forget()
-            self._raw_index.forget()
+            self._kept.forget()
             self._accounts_found = {}
             self._memory.undo()
             raise
@@ -147,11 +144,10 @@ class Committer:
             for reading in pending.readings:
                 back.take(pending.event.account_id, pending.event.time_us, reading)
         placed, folded = self._place(connection, zip(accepted, heads, strict=True), numbers, back.series(), group=group)
-        hours = {(numbers[b.accounts[place]], hour) for b in accepted for place, hour in b.hours}
         placed.add_tally(back, numbers, self._numbers)
         self._add_up.write(connection, placed)
         _move_figures(beside, accepted, back.series() | folded)
-        self._keep_names(connection, accepted, numbers)
+        self._kept.names(connection, accepted, numbers)
         words = [
             ((numbers[bundle.accounts[word.account]], word.kind, word.resource_id), word.said)
             for bundle in accepted
@@ -162,7 +158,7 @@ class Committer:
         if self._watching is not None:
             desk = self._desk(connection, group, beside)
             self._watching.count(connection, desk, placed, accepted, group=group)
-        self._keep_raw(connection, accepted, hours, (batch_no, group.received_us))
+        self._kept.lines(connection, accepted, numbers, (batch_no, group.received_us))
         if folded:
             for bundle, of_bundle in zip(group.bundles, exceptions, strict=True):
                 _note_folded(bundle, of_bundle, folded, group.scheme)
@@ -260,37 +256,6 @@ class Committer:
             exceptions[place][seq] = _DUPLICATE if is_same else _CONFLICT
         return exceptions
 
-    def _keep_names(self, connection: Connection, accepted: Sequence[Bundle], numbers: dict[AccountId, int]) -> None:
-        latest: dict[tuple[int, str, str], tuple[int, str]] = {}
-        for bundle in accepted:
-            owners = [numbers.get(account_id, 0) for account_id in bundle.accounts]
-            for label in bundle.labels:
-                seen_us, name, _ = label.said[0]
-                key, told = (owners[label.account], label.dimension, label.value), (seen_us, name)
-                known = latest.get(key)
-                if known is None or known < told:
-                    latest[key] = told
-        if latest:
-            rows = sorted((*key, name, seen_us) for key, (seen_us, name) in latest.items())
-            self._sql.label.change(connection, rows)
-
-    def _keep_raw(
-        self,
-        connection: Connection,
-        accepted: Sequence[Bundle],
-        hours: set[tuple[int, int]],
-        batch: tuple[int, int],
-    ) -> None:
-        """Keep the events themselves, and of which accounts and hours they are."""
-        batch_no, received_us = batch
-        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([bundle.lines for bundle in accepted]))
-        connection.execute(
-            insert(raw_batches),
-            {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
-            | {"events": sum(map(len, accepted)), "body": body},
-        )
-        self._raw_index.add(connection, batch_no, hours)
-
 
 def _accounts_of(bundles: Sequence[Bundle]) -> set[AccountId]:
     return {account_id for bundle in bundles for account_id in bundle.accounts}
@@ -333,8 +298,6 @@ def _note_folded(bundle: Bundle, exceptions: dict[int, Verdict], folded: set[Ser
 
 # --- the statements ----------------------------------------------------------------------------------------------
 
-_BIGINT = "bigint"
-
 
 class _Statements:
     """The SQL of a commit, the same on both stores but for how rows are given."""
@@ -345,11 +308,4 @@ class _Statements:
         self.enter_with_batch = Hot(
             "UPDATE lanes SET last_batch_no = last_batch_no + 1 WHERE lane = :lane"
             " RETURNING catalogue_version, last_batch_no"
-        )
-        self.label = Bulk(
-            "INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({rows}) s WHERE true"
-            " ON CONFLICT (account_no, dimension, value) DO UPDATE SET name = excluded.name, seen_us = excluded.seen_us"
-            " WHERE excluded.seen_us >= labels.seen_us",
-            [("account_no", _BIGINT), *((n, "text") for n in ("dimension", "value", "name")), ("seen_us", _BIGINT)],
-            sqlite=sqlite,
         )
