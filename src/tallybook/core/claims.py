@@ -4,6 +4,7 @@ Not for what makes an identity (see `identity`), nor for who has it already, whi
 """
 
 import struct
+import sys
 from array import array
 from collections.abc import Sequence
 from itertools import chain, compress, groupby, repeat
@@ -61,6 +62,8 @@ class Claims(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 def claims_of(accounts: Sequence[int], identities: Sequence[bytes]) -> Claims:
     """Return the claims of events, given by the place of their account and what `identity` returned."""
+    if len(accounts) == 1:
+        return _claim_of(identities[0])
     asked = sorted(zip(accounts, [known_by[:16] for known_by in identities], range(len(accounts)), strict=True))
     entries = b"".join([_ENTRY.pack(identities[seq], seq) for _, _, seq in asked])
     spots = [spot for (spot,) in _SPOT.iter_unpack(entries)]
@@ -71,3 +74,10 @@ def claims_of(accounts: Sequence[int], identities: Sequence[bytes]) -> Claims:
         bytes_=array("I", [spot % SPOTS >> 3 for spot in spots]).tobytes(),
         bits=bytes([1 << (spot & 7) for spot in spots]),
     )
+
+
+def _claim_of(known_by: bytes) -> Claims:
+    """Return the claims of one event: most requests have no more."""
+    entry = _ENTRY.pack(known_by, 0)
+    (spot,) = _SPOT.unpack(entry)
+    return Claims([1], entry, (spot % SPOTS >> 3).to_bytes(4, sys.byteorder), (1 << (spot & 7)).to_bytes())
