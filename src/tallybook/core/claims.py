@@ -28,13 +28,13 @@ class Claims(msgspec.Struct, array_like=True, frozen=True, gc=False):
     Attributes:
         counts: How many there are of each account, in the order of the bundle's accounts.
         entries: An `ENTRY` for each; of equal identities the one of the earlier event comes first.
-        bytes_: In which byte of a map of `SPOTS` bits the bit of each stands, as native 32-bit numbers.
+        octets: In which byte of a map of `SPOTS` bits the bit of each stands, as native 32-bit numbers.
         bits: Which bit of that byte it is, as the byte that has it set.
     """
 
     counts: list[int] = []
     entries: bytes = b""
-    bytes_: bytes = b""
+    octets: bytes = b""
     bits: bytes = b""
 
     def __len__(self) -> int:
@@ -51,11 +51,11 @@ class Claims(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def of(self, wanted: Sequence[bool]) -> "Claims":
         """Return those of the accounts that are wanted, told in their order."""
         places = list(compress(range(len(self)), chain.from_iterable(map(repeat, wanted, self.counts))))
-        size, spots = ENTRY.size, memoryview(self.bytes_)
+        size, spots = ENTRY.size, memoryview(self.octets)
         return Claims(
             counts=[count if is_wanted else 0 for count, is_wanted in zip(self.counts, wanted, strict=True)],
             entries=b"".join([self.entries[place * size : (place + 1) * size] for place in places]),
-            bytes_=b"".join([spots[place * 4 : place * 4 + 4] for place in places]),
+            octets=b"".join([spots[place * 4 : place * 4 + 4] for place in places]),
             bits=bytes([self.bits[place] for place in places]),
         )
 
@@ -71,7 +71,7 @@ def claims_of(accounts: Sequence[int], identities: Sequence[bytes]) -> Claims:
     return Claims(
         counts=[counted.get(account, 0) for account in range(max(counted, default=-1) + 1)],
         entries=entries,
-        bytes_=array("I", [spot % SPOTS >> 3 for spot in spots]).tobytes(),
+        octets=array("I", [spot % SPOTS >> 3 for spot in spots]).tobytes(),
         bits=bytes([1 << (spot & 7) for spot in spots]),
     )
 

@@ -124,9 +124,10 @@ class Committer:
         desk.finish()
 
     def _write(self, connection: Connection, group: Group, beside: Touched) -> list[Exceptions]:
-        beside.used |= _accounts_of(group.bundles)
+        accounts_there = _accounts_of(group.bundles)
+        beside.used |= accounts_there
         batch_no = self._next_batch(connection)
-        numbers = self._resolve_accounts(connection, group)
+        numbers = self._resolve_accounts(connection, accounts_there, group.received_us)
         exceptions = self._claim(connection, group.bundles, numbers, batch_no)
         accepted, heads = list[Bundle](), list[Sequence[Head] | None]()
         for bundle, refused, known in zip_longest(group.bundles, exceptions, group.heads):
@@ -192,12 +193,14 @@ class Committer:
             bundle.add_to(placed, bundle.heads(numbers, self._numbers))
         return placed, folded
 
-    def _resolve_accounts(self, connection: Connection, group: Group) -> dict[AccountId, int]:
-        """Return the numbers of the group's accounts, and of others; those that were found now are kept on commit."""
+    def _resolve_accounts(
+        self, connection: Connection, wanted: set[AccountId], received_us: int
+    ) -> dict[AccountId, int]:
+        """Return the numbers of *wanted* accounts, and of others; those that were found now are kept on commit."""
         known = self._accounts
-        missing = _accounts_of(group.bundles).difference(known, self._accounts_found)
+        missing = wanted.difference(known, self._accounts_found)
         if missing:
-            self._accounts_found |= accounts.resolve(connection, missing, group.received_us, create=self._auto_create)
+            self._accounts_found |= accounts.resolve(connection, missing, received_us, create=self._auto_create)
         return {**known, **self._accounts_found} if self._accounts_found else known
 
     def _keep_accounts(self) -> None:

@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from tallybook.core.claims import SPOTS, Claims
 from tallybook.ledger.hot import Hot
 
-BITS = SPOTS
+BYTES = SPOTS // 8
 """8 MiB: of ten million identities it lets one new one in seven through, of fifty million one in two."""
 PARTS = 128
 """As so many rows it is kept; some of them are written with each commit that moves identities."""
 
-_MASK = BITS - 1
-_PART_BYTES = BITS // 8 // PARTS
+_MASK = SPOTS - 1
+_PART_BYTES = BYTES // PARTS
 _READ_AT_ONCE = 50_000
 
 _PARTS = Hot("SELECT part, bits FROM key_sieve WHERE lane = :lane")
@@ -37,7 +37,7 @@ class Sieve:
 
     def __init__(self, lane: int) -> None:
         self._lane = lane
-        self._bits = bytearray(BITS // 8)
+        self._bits = bytearray(BYTES)
 
     def add(self, hashes: Iterable[int]) -> None:
         """Set the bits of identities, given by the second halves of their hashes."""
@@ -47,7 +47,7 @@ class Sieve:
 
     def sift(self, claims: Claims) -> list[int]:
         """Return the places of those that were perhaps added; no other one was. Then add all."""
-        bits, spots = self._bits, list(zip(memoryview(claims.bytes_).cast("I"), claims.bits, strict=True))
+        bits, spots = self._bits, list(zip(memoryview(claims.octets).cast("I"), claims.bits, strict=True))
         perhaps = [place for place, (at, bit) in enumerate(spots) if bits[at] & bit]
         for at, bit in spots:
             bits[at] |= bit
