@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -272,3 +273,21 @@ def test_a_connection_too_many_is_told_when_to_come_back(desk):
         assert ("1", "close") == (headers["retry-after"], headers["connection"])
         others[0].sendall(request + b"\r\n")
         assert others[0].recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_empty_lines_in_a_body_in_chunks_end_nothing(desk, port):
+    """Also not many of them in one packet; what follows the body is the next request, of whatever method."""
+    answers = []
+    for filler in (b"\r\n\r\n", b"    "):
+        chunk = filler * 10_000 + b"[]"
+        first = b"POST /v1/events HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + desk.operator.encode()
+        first += b"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk)
+        following = b"FOO /agentphone/v1/usage HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(first + body + following)
+            whole = b""
+            while part := connection.recv(65536):
+                whole += part
+        answers.append(re.findall(rb"HTTP/1\.1 (\d+)", whole))
+    assert [[b"200", b"405"]] * 2 == answers

@@ -92,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._left_bytes < 0:
                 self.transport.close()
             return
-        while data and not self.transport.is_closing():
+        while data and self._is_reading():
             data = self._body(data) if self._body_bytes else self._head(data)
 
     def _body(self, data: bytes) -> bytes:
@@ -105,16 +105,23 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _head(self, data: bytes) -> bytes:
         """Pass on what belongs to a head, or to a body in chunks, and return the rest."""
-        data = self._begin(data) if self._all_read else data
-        if not data:
-            return data
-        end = self._end_of_head(data)
-        super().data_received(data[:end])
-        if not self._head_read and not self.transport.is_closing():
-            self._head_bytes += end
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._turn_away(HeadTooLarge(f"request line and headers have at most {HEAD_BYTES_MAX} bytes together"))
-        return data[end:]
+        data, start = self._begin(data) if self._all_read else data, 0
+        while start < len(data):
+            end = self._end_of_head(data, start)
+            super().data_received(data[start:end])
+            if not self._head_read and not self.transport.is_closing():
+                self._head_bytes += end - start
+                if self._head_bytes > HEAD_BYTES_MAX:
+                    message = f"request line and headers have at most {HEAD_BYTES_MAX} bytes together"
+                    self._turn_away(HeadTooLarge(message))
+            start = end
+            if self._all_read or self._body_bytes or not self._is_reading():
+                break
+        return data[start:]
+
+    def _is_reading(self) -> bool:
+        """Whether what comes is still looked at: it is not once a request was turned away."""
+        return self._left_bytes is None and not self.transport.is_closing()
 
     def _begin(self, data: bytes) -> bytes:
         """Return *data* as the beginning of a request, or nothing until its first line is all there."""
@@ -128,17 +135,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_head()
         return b""
 
-    def _end_of_head(self, data: bytes) -> int:
-        """Return how far *data* can be read without passing the end of a head, or of a body in chunks.
+    def _end_of_head(self, data: bytes, start: int) -> int:
+        """Return how far *data* can be read from *start* on without passing the end of a head, or of a body in chunks.
 
         The parser does not say where it found an end, and the first line that follows has to be made readable.
         """
         seam = len(self._seam)
         found = (self._seam + data[: len(_END) - 1]).find(_END) if seam else -1
         if found < 0:
-            seam, found = 0, data.find(_END)
+            seam, found = 0, data.find(_END, start)
         if found < 0:
-            self._seam = (self._seam + data[1 - len(_END) :])[1 - len(_END) :]
+            self._seam = (self._seam + data[max(start, len(data) + 1 - len(_END)) :])[1 - len(_END) :]
             return len(data)
         self._seam = b""
         return found + len(_END) - seam
