@@ -1,22 +1,29 @@
-"""Ledgers brought back to how an earlier release left them."""
+"""Ledgers brought back to how an earlier release left them, as if all events had been those of the first account."""
 
 import json
 import struct
 
 from sqlalchemy import Connection, text
 
-from tallybook.ledger.key_runs import PLACE_BITS, PLACE_MAX, read_runs
+from tallybook.core.claims import ENTRY
+from tallybook.ledger.key_log import SEQ_BITS
 from tallybook.ledger.open import Ledger
 
+SEQ_MASK = (1 << SEQ_BITS) - 1
 _ENTRY = struct.Struct(">qqqqqi")
+_HEAD = struct.Struct(">IIIqI")
 _KEY_LOG = (
     "CREATE TABLE key_log (lane BIGINT NOT NULL, batch_no BIGINT NOT NULL, keys TEXT NOT NULL,"
     " PRIMARY KEY (lane, batch_no))"
 )
+_STORE = (
+    "INSERT INTO event_keys (account_no, key_hi, key_lo, digest, batch_no, seq)"
+    " VALUES (1, :hi, :lo, :digest, :batch_no, :seq) ON CONFLICT DO NOTHING"
+)
 
 
 def list_keys_as_json(ledger: Ledger) -> None:
-    """Bring identities that have not moved back to how they were listed up to revision 0009."""
+    """Bring identities that are not in runs back to how they were listed up to revision 0009."""
     list_keys_packed(ledger)
     with ledger.writing() as connection:
         rows = connection.execute(text("SELECT lane, batch_no, keys FROM key_log")).all()
@@ -31,19 +38,37 @@ def list_keys_as_json(ledger: Ledger) -> None:
 
 def list_keys_packed(ledger: Ledger) -> None:
     """Bring them, and notes of raw batches, back to how they were at revision 0010."""
+    list_keys_by_account(ledger)
     with ledger.writing() as connection:
         rows = connection.execute(text("SELECT lane, batch_no, keys FROM key_log")).all()
         connection.execute(text("DELETE FROM key_log"))
         for lane, batch_no, listed in rows:
-            entries = [
-                (*row[:4], row[4] + row[5] >> PLACE_BITS, row[4] + row[5] & PLACE_MAX)
-                for run in read_runs(batch_no, listed)
-                for row in run.rows(len(run))
-            ]
-            _list(connection, lane, batch_no, b"".join(_ENTRY.pack(*entry) for entry in sorted(entries)))
+            entries = [(1, *entry[:3], batch_no, entry[3]) for entry in ENTRY.iter_unpack(listed[_HEAD.size :])]
+            _list(connection, lane, batch_no, b"".join(_ENTRY.pack(*entry) for entry in entries))
         move = "INSERT INTO raw_index (account_no, hour, batch_no) SELECT account_no, hour, batch_no FROM raw_recent"
         for sql in (move, "DROP TABLE raw_recent", "UPDATE alembic_version SET version_num = '0010'"):
             connection.execute(text(sql))
+
+
+def list_keys_by_account(ledger: Ledger) -> None:
+    """Bring all identities back to where they were at revision 0011."""
+    with ledger.writing() as connection:
+        blocks = connection.execute(text("SELECT keys FROM key_blocks")).scalars().all()
+        stored = [
+            {"hi": hi, "lo": lo, "digest": digest, "batch_no": place >> SEQ_BITS, "seq": place & SEQ_MASK}
+            for keys in blocks
+            for hi, lo, digest, place in ENTRY.iter_unpack(keys)
+        ]
+        if stored:
+            connection.execute(text(_STORE), stored)
+        rows = connection.execute(text("SELECT lane, batch_no, keys FROM key_log")).all()
+        for sql in ("DELETE FROM key_log", "DELETE FROM key_sieve", "DROP TABLE key_runs", "DROP TABLE key_blocks"):
+            connection.execute(text(sql))
+        for lane, batch_no, listed in rows:
+            entries = [(*entry[:3], entry[3] & SEQ_MASK) for entry in ENTRY.iter_unpack(listed)]
+            run = b"".join(ENTRY.pack(*entry) for entry in entries)
+            _list(connection, lane, batch_no, _HEAD.pack(1, len(entries), 0, 1, len(entries)) + run)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0011'"))
 
 
 def _list(connection: Connection, lane: int, batch_no: int, keys: str | bytes) -> None:

@@ -72,6 +72,10 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         """The key of each event, in their order."""
         return KEY.iter_unpack(self.packed_keys)
 
+    def owners(self, numbers: Sequence[int]) -> list[int]:
+        """Return the number of the account of each event."""
+        return [numbers[place] for place, *_ in self.keys]
+
     def split(self) -> list[bytes]:
         """Return the line of each event."""
         return self.lines.split(b"\n")
@@ -233,7 +237,7 @@ def bundle_of(folding: Folding) -> Bundle:
         indexes=list(indexes),
         packed_keys=b"".join(map(add, map(PLACE.pack, accounts), identities)),
         lines=b"\n".join(lines),
-        claims=claims_of(accounts, identities),
+        claims=claims_of(identities),
         series=series,
         rows=rows,
         wide=_is_wide(rows),

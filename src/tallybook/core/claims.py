@@ -6,78 +6,111 @@ Not for what makes an identity (see `identity`), nor for who has it already, whi
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
-from itertools import chain, compress, groupby, repeat
-from operator import itemgetter
+from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 import msgspec
 
-SPOTS = 1 << 26
-"""How many places identities are spread over, so that a ledger may keep a bit for each (see `ledger.sieve`)."""
-
 ENTRY = struct.Struct(">qqqq")
-"""The two halves of an identity, the digest of the payload, the place of the event in its bundle."""
+"""The two halves of an identity, the digest of the payload, a place: at first that of the event in its bundle."""
+IDENTITY = struct.Struct(">qq")
+"""The first two of them, in whose order, as bytes, identities are kept."""
+ENTRY_BYTES, IDENTITY_BYTES = ENTRY.size, IDENTITY.size
+
+WORDS = 1 << 22
+"""Over so many words of 30 bits identities are spread, each with up to four bits of its own (see `ledger.sieve`)."""
+
+_PAIRS = [1 << (pair & 31) % 30 | 1 << (pair >> 5) % 30 for pair in range(1024)]
 _ENTRY = struct.Struct(">24sq")
-_SPOT = struct.Struct(">12xI16x")
-_account = itemgetter(0)
+_SPLIT = struct.Struct(f"{ENTRY_BYTES}s")
+_SPOT = struct.Struct(">8xII16x")
 
 
 class Claims(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Identities account by account, those of one account in their order.
+    """Identities in the order of their bytes.
 
     Attributes:
-        counts: How many there are of each account, in the order of the bundle's accounts.
         entries: An `ENTRY` for each; of equal identities the one of the earlier event comes first.
-        octets: In which byte of a map of `SPOTS` bits the bit of each stands, as native 32-bit numbers.
-        bits: Which bit of that byte it is, as the byte that has it set.
+        words: Which of WORDS words each has its bits in, and *masks*, which bits: native 32-bit numbers.
+        repeats: Places of those that are the same as the one before.
     """
 
-    counts: list[int] = []
     entries: bytes = b""
-    octets: bytes = b""
-    bits: bytes = b""
+    words: bytes = b""
+    masks: bytes = b""
+    repeats: list[int] = []
 
     def __len__(self) -> int:
-        return len(self.bits)
+        return len(self.entries) // ENTRY_BYTES
+
+    def identity(self, place: int) -> bytes:
+        """Return the one at *place*."""
+        return self.entries[place * ENTRY_BYTES : place * ENTRY_BYTES + IDENTITY_BYTES]
 
     def seq(self, place: int) -> int:
         """Return which event of the bundle asks for the one at *place*."""
-        return int(ENTRY.unpack_from(self.entries, place * ENTRY.size)[3])
+        return int(ENTRY.unpack_from(self.entries, place * ENTRY_BYTES)[3])
 
     def digest(self, place: int) -> int:
         """Return the digest of that event's payload."""
-        return int(ENTRY.unpack_from(self.entries, place * ENTRY.size)[2])
+        return digest_of(self.entries, place)
 
-    def of(self, wanted: Sequence[bool]) -> "Claims":
-        """Return those of the accounts that are wanted, told in their order."""
-        places = list(compress(range(len(self)), chain.from_iterable(map(repeat, wanted, self.counts))))
-        size, spots = ENTRY.size, memoryview(self.octets)
-        return Claims(
-            counts=[count if is_wanted else 0 for count, is_wanted in zip(self.counts, wanted, strict=True)],
-            entries=b"".join([self.entries[place * size : (place + 1) * size] for place in places]),
-            octets=b"".join([spots[place * 4 : place * 4 + 4] for place in places]),
-            bits=bytes([self.bits[place] for place in places]),
-        )
+    def less(self, seqs: Collection[int]) -> "Claims":
+        """Return those of other events than these."""
+        return _laid_out([entry for entry in split(self.entries) if ENTRY.unpack(entry)[3] not in seqs])
+
+    def entries_less(self, places: Collection[int]) -> bytes:
+        """Return the entries but for those at some places."""
+        return b"".join([entry for place, entry in enumerate(split(self.entries)) if place not in places])
 
 
-def claims_of(accounts: Sequence[int], identities: Sequence[bytes]) -> Claims:
-    """Return the claims of events, given by the place of their account and what `identity` returned."""
-    if len(accounts) == 1:
+def split(entries: bytes | bytearray) -> list[bytes]:
+    """Return entries one by one."""
+    return [entry for (entry,) in _SPLIT.iter_unpack(entries)]
+
+
+def digest_of(entries: bytes, place: int = 0) -> int:
+    """Return the digest in the entry at *place*."""
+    return int(ENTRY.unpack_from(entries, place * ENTRY_BYTES)[2])
+
+
+def placed(entries: bytes, base: int) -> bytes:
+    """Return entries with *base* added to the place of each; no sum may have more than 63 bits."""
+    # one addition for all of them: as a number, the entries are digits to base 2^256 that do not carry
+    ones = int.from_bytes(_ENTRY.pack(b"", 1) * (len(entries) // ENTRY_BYTES))
+    return (int.from_bytes(entries) + base * ones).to_bytes(len(entries))
+
+
+def claims_of(identities: Sequence[bytes]) -> Claims:
+    """Return the claims of events, each given by what `identity` returned."""
+    if len(identities) == 1:
         return _claim_of(identities[0])
-    asked = sorted(zip(accounts, [known_by[:16] for known_by in identities], range(len(accounts)), strict=True))
-    entries = b"".join([_ENTRY.pack(identities[seq], seq) for _, _, seq in asked])
-    spots = [spot for (spot,) in _SPOT.iter_unpack(entries)]
-    counted = {account: len(list(of_account)) for account, of_account in groupby(asked, _account)}
-    return Claims(
-        counts=[counted.get(account, 0) for account in range(max(counted, default=-1) + 1)],
-        entries=entries,
-        octets=array("I", [spot % SPOTS >> 3 for spot in spots]).tobytes(),
-        bits=bytes([1 << (spot & 7) for spot in spots]),
+    asked = sorted(zip([known_by[:IDENTITY_BYTES] for known_by in identities], range(len(identities)), strict=True))
+    return _laid_out([_ENTRY.pack(identities[seq], seq) for _, seq in asked])
+
+
+def spots_of(entries: bytes) -> "tuple[array[int], array[int]]":
+    """Return words and masks of entries."""
+    spots = list(_SPOT.iter_unpack(entries))
+    return (
+        array("I", [word % WORDS for _, word in spots]),
+        array("I", [_PAIRS[bits & 1023] | _PAIRS[bits >> 10 & 1023] for bits, _ in spots]),
     )
+
+
+def _laid_out(entries: Sequence[bytes]) -> Claims:
+    packed = b"".join(entries)
+    words, masks = spots_of(packed)
+    repeats = list[int]()
+    if len({entry[:IDENTITY_BYTES] for entry in entries}) < len(entries):
+        following = enumerate(pairwise(entries), start=1)
+        repeats = [place for place, (one, other) in following if one[:IDENTITY_BYTES] == other[:IDENTITY_BYTES]]
+    return Claims(packed, words.tobytes(), masks.tobytes(), repeats)
 
 
 def _claim_of(known_by: bytes) -> Claims:
     """Return the claims of one event: most requests have no more."""
     entry = _ENTRY.pack(known_by, 0)
-    (spot,) = _SPOT.unpack(entry)
-    return Claims([1], entry, (spot % SPOTS >> 3).to_bytes(4, sys.byteorder), (1 << (spot & 7)).to_bytes())
+    bits, word = _SPOT.unpack(entry)
+    mask = _PAIRS[bits & 1023] | _PAIRS[bits >> 10 & 1023]
+    return Claims(entry, (word % WORDS).to_bytes(4, sys.byteorder), mask.to_bytes(4, sys.byteorder))

@@ -40,7 +40,12 @@ class Bulk:
         """Return every row that the statement finds."""
         if connection.dialect.name != "sqlite":
             return self._whole.rows(connection, {"rows": to_json(rows)})
-        return [found for cursor in self._run(connection, rows) for found in cursor.fetchall()]
+        return list(self.each(connection, rows))
+
+    def each(self, connection: Connection, rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
+        """Yield every row that the statement finds on SQLite, one at a time: for rows that may be large."""
+        for cursor in self._run(connection, rows):
+            yield from cursor
 
     def _run(self, connection: Connection, rows: Sequence[Row]) -> Iterator[Any]:
         driver: Any = connection.connection.driver_connection

@@ -6,6 +6,7 @@ lane, one commit after the other, so no two commits ever wait for each other's r
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from typing import cast
 
@@ -25,7 +26,7 @@ from tallybook.ledger import accounts, resources
 from tallybook.ledger.addup import AddUp
 from tallybook.ledger.desk import LaneDesk, Touched
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.identities import DirectIdentities, HeldIdentities, Identities
+from tallybook.ledger.identities import Asked, DirectIdentities, HeldIdentities, Identities
 from tallybook.ledger.kept import Kept
 from tallybook.ledger.memory import LaneMemory
 from tallybook.ledger.open import Ledger
@@ -254,7 +255,10 @@ class Committer:
             _of_unknown(bundle, of_bundle) if 0 in of_bundle else {}
             for bundle, of_bundle in zip(bundles, owners, strict=True)
         ]
-        asked = [(of_bundle, bundle.claims) for bundle, of_bundle in zip(bundles, owners, strict=True)]
+        asked = [
+            Asked(bundle.claims.less(unknown) if unknown else bundle.claims, partial(bundle.owners, of_bundle))
+            for bundle, of_bundle, unknown in zip(bundles, owners, exceptions, strict=True)
+        ]
         for place, seq, is_same in self._identities.claim(connection, asked, batch_no):
             exceptions[place][seq] = _DUPLICATE if is_same else _CONFLICT
         return exceptions
@@ -286,7 +290,7 @@ _FOLDED = Verdict(Outcome.ACCEPTED, "series-limit")
 
 def _of_unknown(bundle: Bundle, owners: Sequence[int]) -> dict[int, Verdict]:
     """Return the refusal of each event whose account has no number."""
-    return {seq: _UNKNOWN_ACCOUNT for seq, (place, *_) in enumerate(bundle.keys) if not owners[place]}
+    return {seq: _UNKNOWN_ACCOUNT for seq, account_no in enumerate(bundle.owners(owners)) if not account_no}
 
 
 def _note_folded(bundle: Bundle, exceptions: dict[int, Verdict], folded: set[SeriesKey], scheme: Scheme) -> None:

@@ -1,21 +1,20 @@
 """Which identities were taken: every event counts once, however often and however late it is sent again.
 
-PostgreSQL, where many processes write, takes them at once; SQLite holds them in memory first (see `key_log`).
+PostgreSQL, where many processes write, takes them in a table; SQLite holds them in memory first (see `key_log`).
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import chain, repeat
 from typing import Protocol
 
 from sqlalchemy import Connection, select, text
 
-from tallybook.core.claims import ENTRY
+from tallybook.core.claims import ENTRY, IDENTITY
 from tallybook.ledger.key_log import Asked, HeldIdentities, Taken, batch_holding
 from tallybook.ledger.rows import fold, from_json, to_json, unfold
 from tallybook.ledger.tables import event_keys
 
-__all__ = ["DirectIdentities", "HeldIdentities", "Identities", "batch_of"]
+__all__ = ["Asked", "DirectIdentities", "HeldIdentities", "Identities", "batch_of"]
 
 _NAMES = ", ".join(column.name for column in event_keys.c)
 
@@ -55,14 +54,13 @@ class DirectIdentities:
 
     def claim(self, connection: Connection, asked: Sequence[Asked], batch_no: int) -> list[Taken]:
         """Take what is free, return what was not."""
-        rows, firsts = list[tuple[int, ...]](), list[int]()
-        first = 0
-        for numbers, claims in asked:
-            owners = chain.from_iterable(map(repeat, numbers, claims.counts))
-            entries = zip(owners, ENTRY.iter_unpack(claims.entries), strict=True)
-            rows += [(owner, *entry[:3], first + entry[3]) for owner, entry in entries if owner]
+        rows, firsts, first = list[tuple[int, ...]](), list[int](), 0
+        for of_bundle in asked:
+            owners = of_bundle.owners()
+            entries = ENTRY.iter_unpack(of_bundle.claims.entries)
+            rows += [(owners[seq], hi, lo, digest, first + seq) for hi, lo, digest, seq in entries]
             firsts.append(first)
-            first += len(claims)
+            first += len(owners)
         parameters = {"rows": to_json(rows), "batch_no": batch_no}
         if connection.execute(self._claim, parameters).rowcount == len(rows):
             return []
@@ -81,10 +79,10 @@ class DirectIdentities:
 
 def batch_of(connection: Connection, account_no: int, identity: tuple[int, int]) -> int | None:
     """Return the batch of an event by the two halves of its hash, None if no such event was accepted."""
+    if connection.dialect.name == "sqlite":
+        return batch_holding(connection, IDENTITY.pack(*identity))
     mine = (event_keys.c.key_hi == identity[0]) & (event_keys.c.key_lo == identity[1])
     number: int | None = connection.scalar(
         select(event_keys.c.batch_no).where(event_keys.c.account_no == account_no, mine)
     )
-    if number is None and connection.dialect.name == "sqlite":
-        return batch_holding(connection, identity)
     return number

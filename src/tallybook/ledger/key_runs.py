@@ -1,175 +1,153 @@
-"""Runs: identities in the order of `event_keys`, packed, as `key_log` lists them and as they move."""
+"""Identities where they stay on SQLite: in runs, each in order and cut into blocks of a page, and merged as they age.
 
-import struct
-from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, chain, repeat
-from operator import sub
+A run is written once, from end to end. When FAN of one level are there they are merged into one of the next, some
+identities with each commit; so an identity is written once for each level, and few runs have to be asked for it. What
+a run gives away is deleted from its front in the transaction that writes it elsewhere.
+"""
 
-from tallybook.core.claims import ENTRY, Claims
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
-RUNS_MAX = 256
-"""Most runs from which identities move at once."""
-PLACE_BITS = 24
-PLACE_MAX = (1 << PLACE_BITS) - 1
-"""An event's place in its batch takes the last bits of a number, and that of the batch those before."""
+from sqlalchemy import Connection
 
-Key = tuple[int, bytes]
-"""Account and identity."""
+from tallybook.core.claims import ENTRY_BYTES, IDENTITY_BYTES, split
+from tallybook.ledger.bulk import Bulk
+from tallybook.ledger.hot import Hot
+from tallybook.ledger.key_held import count_up_to, find_sorted
 
-_HEAD = struct.Struct(">III")
-"""Of how many accounts a run is, how many identities it has, the place in the batch of its bundle's first event."""
-_ACCOUNT = struct.Struct(">qI")
-"""An account, and how many identities of it there are."""
-_IDENTITY = struct.Struct("16s16x")
-_IDENTITY_BYTES, _BYTES = 16, ENTRY.size
+BLOCK_ENTRIES = 125
+"""Most identities of a block: so many fill a page of 4 KiB."""
+FAN = 4
+"""So many runs of a level are merged into one."""
+BLOCKS_READ = 1_000
+
+_WHOLE = Hot(
+    "SELECT run_no, level, into_no FROM key_runs r WHERE lane = :lane AND upto_batch IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM key_runs s WHERE s.into_no = r.run_no) ORDER BY run_no"
+)
+_BEGUN = Hot("SELECT run_no, upto_batch FROM key_runs WHERE lane = :lane AND upto_batch IS NOT NULL")
+_BEGIN = Hot("INSERT INTO key_runs (lane, level, upto_batch) VALUES (:lane, :level, :upto_batch) RETURNING run_no")
+_END = Hot("UPDATE key_runs SET upto_batch = NULL WHERE run_no = :run_no")
+_GIVES = Hot("UPDATE key_runs SET into_no = :into_no WHERE run_no = :run_no")
+_GAVE = Hot("DELETE FROM key_runs WHERE into_no = :into_no")
+_LATEST = Hot("SELECT keys FROM key_blocks WHERE run_no = :run_no ORDER BY first DESC LIMIT 1")
+_FRONT = Hot("SELECT first, keys FROM key_blocks WHERE run_no = :run_no ORDER BY first LIMIT :count")
+_GIVE = Hot("DELETE FROM key_blocks WHERE run_no = :run_no AND first <= :upto")
+_CUT = Hot("UPDATE key_blocks SET first = :start, keys = :keys WHERE run_no = :run_no AND first = :first")
+_NEXT = Hot("SELECT block_no, keys FROM key_blocks WHERE block_no > :block_no ORDER BY block_no LIMIT :count")
+_APPEND = Bulk(
+    "INSERT INTO key_blocks (run_no, first, keys) SELECT * FROM ({rows}) s WHERE true",
+    [("run_no", "bigint"), ("first", "blob"), ("keys", "blob")],
+    sqlite=True,
+)
+_BLOCK = (
+    "(SELECT b.keys FROM key_blocks b WHERE b.run_no = r.run_no AND b.first <= {key} ORDER BY b.first DESC LIMIT 1)"
+)
+"""The block of a run that has an identity, if the run has it."""
+_PERHAPS = Bulk(
+    f"SELECT s.place, {_BLOCK.format(key='s.key')} FROM ({{rows}}) s CROSS JOIN key_runs r",
+    [("key", "blob"), ("place", "bigint")],
+    sqlite=True,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Identities account by account, those of one account in their order; the first *moved* have moved.
+class KeyRuns:
+    """The runs of one lane, inside its transactions; nothing of them is remembered from one to the next."""
 
-    Attributes:
-        numbers: The accounts, in their order, and *ends*: up to where the identities of each stand.
-        entries: An `ENTRY` for each.
-        base: What to add to the places of its events: the number of the batch, then their first place in there.
-    """
+    def __init__(self, lane: int) -> None:
+        self._lane = {"lane": lane}
 
-    numbers: Sequence[int]
-    ends: Sequence[int]
-    entries: bytes
-    base: int
-    moved: int = 0
+    def begin(self, connection: Connection, upto_batch: int) -> int:
+        """Begin a run of what batches up to one took; return its number."""
+        return self._open(connection, 0, upto_batch)
 
-    def __len__(self) -> int:
-        return len(self.entries) // _BYTES
+    def begun(self, connection: Connection) -> tuple[int, int, bytes] | None:
+        """Return the number, the last batch and the last identity of a run that has not ended; None without one."""
+        begun = _BEGUN.first(connection, self._lane)
+        if begun is None:
+            return None
+        keys = _LATEST.scalar(connection, {"run_no": begun[0]}) or b""
+        return *begun, keys[-ENTRY_BYTES:][:IDENTITY_BYTES]
 
-    @property
-    def left(self) -> int:
-        """How many have not moved."""
-        return len(self) - self.moved
+    def append(self, connection: Connection, run_no: int, entries: Sequence[bytes]) -> None:
+        """Write entries behind those that a run has; they are in their order."""
+        blocks = (entries[at : at + BLOCK_ENTRIES] for at in range(0, len(entries), BLOCK_ENTRIES))
+        _APPEND.change(connection, [(run_no, block[0][:IDENTITY_BYTES], b"".join(block)) for block in blocks])
 
-    def identities(self) -> list[bytes]:
-        """Return all of them."""
-        return identities_of(self.entries)
+    def end(self, connection: Connection, run_no: int) -> None:
+        """The run has all that it is to have."""
+        _END.change(connection, {"run_no": run_no})
 
-    def key(self, place: int) -> Key:
-        """Return what tells the one at *place* from others."""
-        at = place * _BYTES
-        return self.numbers[bisect_right(self.ends, place)], self.entries[at : at + _IDENTITY_BYTES]
+    def merge(self, connection: Connection, count: int) -> None:
+        """Merge about *count* identities at each level that has runs enough."""
+        ready, giving = defaultdict[int, list[int]](list), defaultdict[tuple[int, int], list[int]](list)
+        for run_no, level, into_no in _WHOLE.rows(connection, self._lane):
+            if into_no is None:
+                ready[level].append(run_no)
+            else:
+                giving[level, into_no].append(run_no)
+        for (level, into_no), runs in giving.items():
+            ready.pop(level, None)  # its next merge begins when this one has ended
+            self._merge_some(connection, into_no, runs, count)
+        for level, runs in ready.items():
+            if len(runs) >= FAN:
+                into_no = self._open(connection, level + 1, None)
+                for run_no in runs:
+                    _GIVES.change(connection, {"run_no": run_no, "into_no": into_no})
 
-    def upto(self, bound: Key | None) -> int:
-        """Return where those end whose key is at most *bound*; without one, all."""
+    def _open(self, connection: Connection, level: int, upto_batch: int | None) -> int:
+        run_no: int = _BEGIN.scalar(connection, self._lane | {"level": level, "upto_batch": upto_batch})
+        return run_no
+
+    def _merge_some(self, connection: Connection, into_no: int, runs: Sequence[int], count: int) -> None:
+        """Merge what comes first in *runs*, as far as all of them were read."""
+        share = -(-count // (len(runs) * BLOCK_ENTRIES))
+        fronts = [_FRONT.rows(connection, {"run_no": run_no, "count": share}) for run_no in runs]
+        read = [front[-1][1][-ENTRY_BYTES:][:IDENTITY_BYTES] for front in fronts if len(front) == share]
+        bound = min(read, default=None)
+        given = [_give(connection, run_no, front, bound) for run_no, front in zip(runs, fronts, strict=True)]
+        self.append(connection, into_no, sorted(chain.from_iterable(given)))
         if bound is None:
-            return len(self)
-        account_no, identity = bound
-        nth = bisect_right(self.numbers, account_no)
-        end = self.ends[nth - 1] if nth else 0
-        if not nth or self.numbers[nth - 1] != account_no:
-            return max(self.moved, end)
-        start = max(self.moved, self.ends[nth - 2] if nth > 1 else 0)
-        return bisect_right(range(end), identity, start, end, key=self._identity) if start < end else self.moved
-
-    def _identity(self, place: int) -> bytes:
-        return self.entries[place * _BYTES : place * _BYTES + _IDENTITY_BYTES]
-
-    def rows(self, upto: int) -> list[tuple[int, ...]]:
-        """Return account, `ENTRY` and base of those that have not moved, up to one place."""
-        nth, base = bisect_right(self.ends, self.moved), self.base
-        counts = (
-            chain([self.ends[nth] - self.moved], map(sub, self.ends[nth + 1 :], self.ends[nth:])) if self.left else ()
-        )
-        owners = chain.from_iterable(map(repeat, self.numbers[nth:], counts))
-        entries = ENTRY.iter_unpack(self.entries[self.moved * _BYTES : upto * _BYTES])
-        return [(owner, *entry, base) for owner, entry in zip(owners, entries, strict=False)]
+            _GAVE.change(connection, {"into_no": into_no})
 
 
-def identities_of(entries: bytes) -> list[bytes]:
-    """Return the identities of so many `ENTRY`."""
-    return [identity for (identity,) in _IDENTITY.iter_unpack(entries)]
+def _give(
+    connection: Connection, run_no: int, front: Sequence[tuple[bytes, bytes]], bound: bytes | None
+) -> list[bytes]:
+    """Delete from a run the entries of *front*, its first blocks, up to the identity *bound*; return them."""
+    given, upto = list[bytes](), None
+    for first, keys in front:
+        block = split(keys)
+        count = len(block) if bound is None else count_up_to(block, bound)
+        given += block[:count]
+        if count < len(block):
+            left = {"start": block[count][:IDENTITY_BYTES], "keys": b"".join(block[count:])}
+            _CUT.change(connection, {"run_no": run_no, "first": first} | left)
+            break
+        upto = first
+    if upto is not None:
+        _GIVE.change(connection, {"run_no": run_no, "upto": upto})
+    return given
 
 
-# --- as they are listed ---------------------------------------------------------------------------------------------
+# --- looking up -------------------------------------------------------------------------------------------------------
 
 
-def write_run(numbers: Sequence[int], claims: Claims, refused: Collection[int], first: int) -> bytes:
-    """Return the run of claims less those at *refused* places, to be put behind other runs of its batch.
-
-    Args:
-        numbers: Of the accounts, in the order of the claims' counts.
-        claims: All of a bundle.
-        refused: Places in them.
-        first: Place in the batch of the bundle's first event.
-    """
-    ends = list(accumulate(claims.counts))
-    out = {bisect_right(ends, place) for place in refused}
-    accounts, chunks, entries = [], [], claims.entries
-    for nth in sorted(range(len(ends)), key=numbers.__getitem__):
-        start, end = ends[nth] - claims.counts[nth], ends[nth]
-        chunk = entries[start * _BYTES : end * _BYTES]
-        if nth in out:
-            left = (place for place in range(start, end) if place not in refused)
-            chunk = b"".join([entries[place * _BYTES : (place + 1) * _BYTES] for place in left])
-        if chunk:
-            accounts.append(_ACCOUNT.pack(numbers[nth], len(chunk) // _BYTES))
-            chunks.append(chunk)
-    count = len(claims) - len(refused)
-    return b"".join((_HEAD.pack(len(accounts), count, first), *accounts, *chunks))
+def look_up(connection: Connection, identities: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return, by their identities, the entries of those that are in a run."""
+    found = {}
+    rows = [(identity, place) for place, identity in enumerate(identities)]
+    for place, keys in _PERHAPS.each(connection, rows):
+        entry = find_sorted(keys or b"", identities[place])
+        if entry is not None:
+            found[identities[place]] = entry
+    return found
 
 
-def read_runs(batch_no: int, written: bytes) -> Iterator[Run]:
-    """Yield the runs of a batch."""
-    at = 0
-    while at < len(written):
-        accounts, count, first = _HEAD.unpack_from(written, at)
-        start = at + _HEAD.size + accounts * _ACCOUNT.size
-        listed = list(_ACCOUNT.iter_unpack(written[at + _HEAD.size : start]))
-        ends = list(accumulate(counted for _, counted in listed))
-        at = start + count * _BYTES
-        yield Run([account_no for account_no, _ in listed], ends, written[start:at], (batch_no << PLACE_BITS) + first)
-
-
-def find_digest(written: bytes, identity: bytes) -> int | None:
-    """Return the digest that the runs of a batch have behind an identity, None if it is not among them."""
-    at = 0
-    while at < len(written):
-        accounts, count, _ = _HEAD.unpack_from(written, at)
-        start = at + _HEAD.size + accounts * _ACCOUNT.size
-        at = start + count * _BYTES
-        place = written.find(identity, start, at)
-        while place >= 0 and (place - start) % _BYTES:
-            place = written.find(identity, place + 1, at)
-        if place >= 0:
-            return int(ENTRY.unpack_from(written, place)[2])
-    return None
-
-
-# --- as they move ---------------------------------------------------------------------------------------------------
-
-
-def joined(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the same as at most RUNS_MAX runs."""
-    share = -(-len(runs) // RUNS_MAX)
-    return tuple(runs) if share <= 1 else tuple(_join(runs[at : at + share]) for at in range(0, len(runs), share))
-
-
-def _join(runs: Sequence[Run]) -> Run:
-    rows = sorted(
-        (account_no, ENTRY.pack(hi, lo, digest, base + place))
-        for run in runs
-        for account_no, hi, lo, digest, place, base in run.rows(len(run))
-    )
-    counted: dict[int, int] = {}
-    for account_no, _ in rows:
-        counted[account_no] = counted.get(account_no, 0) + 1
-    return Run(list(counted), list(accumulate(counted.values())), b"".join([entry for _, entry in rows]), 0)
-
-
-def bound_of(runs: Sequence[Run], count: int) -> Key | None:
-    """Return the key up to which about *count* identities lie, None if there are no more than that."""
-    left = sum(run.left for run in runs)
-    if left <= count:
-        return None
-    longest = max(runs, key=lambda run: run.left)
-    return longest.key(longest.moved + longest.left * count // left)
+def all_entries(connection: Connection) -> Iterator[bytes]:
+    """Yield all entries of all runs, block by block, in whatever order."""
+    block_no = 0
+    while blocks := _NEXT.rows(connection, {"block_no": block_no, "count": BLOCKS_READ}):
+        yield from (keys for _, keys in blocks)
+        block_no = blocks[-1][0]

@@ -1,7 +1,7 @@
 """Bringing a ledger's tables to the form this release knows; forward only (to go back, restore a backup).
 
 Not for what the tables are (see `tables`), nor for the steps themselves (see `migrations/versions`). A new step:
-``alembic.command.revision(script_config(), message, rev_id="0011")``, then raise HEAD.
+``alembic.command.revision(script_config(), message, rev_id="0013")``, then raise HEAD.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from tallybook.ledger.open import Ledger
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in `migrations/versions`; a ledger that stands there needs no Alembic."""
 
 LOCK = 0x7A11_B00C

@@ -133,7 +133,7 @@ event_keys = Table(
     Column("seq", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-"""The identity of every event ever accepted (128-bit hash of account, source and id), and where its bytes lie."""
+"""On PostgreSQL: the identity of every event ever accepted (128-bit hash of account, source and id), and its batch."""
 
 key_log = Table(
     "key_log",
@@ -143,7 +143,31 @@ key_log = Table(
     Column("keys", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""On SQLite: the identities that commits took and that have not all moved to `event_keys` yet (see `key_log`)."""
+"""On SQLite: the identities that commits took and that are not all in a run yet (see `key_log`)."""
+
+key_runs = Table(
+    "key_runs",
+    metadata,
+    serial("run_no"),
+    number("lane"),
+    number("level"),
+    number("upto_batch", nullable=True),
+    number("into_no", nullable=True),
+    sqlite_autoincrement=True,
+)
+"""On SQLite: runs of identities, each as old as its *level*. One that is being written from memory gets those of all
+batches up to *upto_batch*; *into_no* is the run that one is being merged into."""
+
+key_blocks = Table(
+    "key_blocks",
+    metadata,
+    serial("block_no"),
+    number("run_no"),
+    Column("first", LargeBinary, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+    UniqueConstraint("run_no", "first"),
+)
+"""On SQLite: the identity of every event that is not in `key_log` any longer, and its batch (see `key_runs`)."""
 
 key_sieve = Table(
     "key_sieve",
@@ -152,7 +176,7 @@ key_sieve = Table(
     Column("part", SmallInteger, primary_key=True, autoincrement=False),
     Column("bits", LargeBinary, nullable=False),
 )
-"""On SQLite: a bit for each identity in `event_keys` (see `sieve`)."""
+"""On SQLite: bits for all identities in runs (see `sieve`)."""
 
 raw_batches = Table(
     "raw_batches",
