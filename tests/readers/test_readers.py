@@ -91,6 +91,43 @@ def test_a_killed_process_is_replaced(readers: Readers, monkeypatch: pytest.Monk
     assert 1 == readers.alive
 
 
+def batch_of(number: int, events: int) -> Batch:
+    """Return a batch unlike those of other numbers."""
+    named = ({"id": f"b{number}-{n}", "subject": f"acme-{number}"} for n in range(events))
+    return Batch(json_of([{**name, **message({"agent_id": "a" * 200})} for name in named]))
+
+
+@pytest.mark.parametrize("ahead_max", [0, 4 * 1024 * 1024])
+@pytest.mark.parametrize("events", [1, 4_000])
+def test_each_gets_what_was_read_of_its_own_batch(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch, ahead_max: int, events: int
+) -> None:
+    """Sent ahead or one by one, however far a batch is beyond what a socket holds."""
+    monkeypatch.setattr(crew, "AHEAD_BYTES_MAX", ahead_max)
+    batches = [batch_of(number, events) for number in range(8)]
+    asked = [readers.read(batch, ADMISSION, SCHEMES[0], lanes=1) for batch in batches]
+    for batch, promise in zip(batches, asked, strict=True):
+        read = promise.result(WAIT_S)
+        assert read is not None
+        assert read_batch(batch, ADMISSION, SCHEMES[0]).bundles == read.bundles
+
+
+def test_a_process_killed_with_work_ahead_leaves_nobody_waiting(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had is left to the server, and what comes after to the next process."""
+    monkeypatch.setattr(crew, "RESTART_AFTER_S", 0.0)
+    batches = [batch_of(number, 2_000) for number in range(12)]
+    asked = [readers.read(batch, ADMISSION, SCHEMES[0], lanes=1) for batch in batches]
+    assert asked[0].result(WAIT_S) is not None
+    os.kill(child().pid, signal.SIGKILL)
+    read = [promise.result(WAIT_S) for promise in asked]
+    lost = [place for place, prepared in enumerate(read) if prepared is None]
+    assert 1 <= len(lost) <= 2
+    for batch, prepared in zip(batches, read, strict=True):
+        assert prepared is None or read_batch(batch, ADMISSION, SCHEMES[0]).bundles == prepared.bundles
+
+
 def test_a_process_that_cannot_live_is_not_tried_all_the_time(readers: Readers) -> None:
     """Its server reads by itself until some time has passed."""
     assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is not None

@@ -7,6 +7,10 @@ import gc
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Queue
 
 import msgspec
 
@@ -20,6 +24,8 @@ from tallybook.readers.letters import Read, Rules, Unable, Work, receive, send
 
 _GC_THRESHOLDS = (50_000, 20, 100)
 """A batch is many small objects, none of them in a cycle."""
+_SWITCH_INTERVAL_S = 0.0005
+"""How long the next batch may wait for the interpreter's lock on its way in: its server waits for it to go."""
 
 _decoder = msgspec.msgpack.Decoder(Rules | Work)
 
@@ -30,6 +36,7 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)  # the server is told, too, and has batches to be read until it is done
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with socket.socket(fileno=descriptor) as connection:
         try:
             serve(connection)
@@ -40,7 +47,7 @@ def main(descriptor: int) -> None:
 def serve(connection: socket.socket) -> None:
     """Answer every `Work` by the latest `Rules`."""
     scheme, lanes = None, 1
-    while (letter := receive(connection, _decoder)) is not None:
+    for letter in _ahead(connection):
         if isinstance(letter, Rules):
             scheme, lanes = make_scheme(letter.version, letter.catalogue, letter.generations), letter.lanes
             continue
@@ -48,6 +55,23 @@ def serve(connection: socket.socket) -> None:
             send(connection, Unable() if scheme is None else _read(letter, scheme, lanes))
         except OverflowError:
             send(connection, Unable())
+
+
+def _ahead(connection: socket.socket) -> Iterator[Rules | Work]:
+    """Yield what comes; the next letter is taken in while one is read."""
+    letters: Queue[Rules | Work | None] = Queue(1)
+
+    def take() -> None:
+        try:
+            with suppress(OSError):
+                while (letter := receive(connection, _decoder)) is not None:
+                    letters.put(letter)
+        finally:
+            letters.put(None)
+
+    threading.Thread(target=take, daemon=True).start()
+    while (letter := letters.get()) is not None:
+        yield letter
 
 
 def _read(work: Work, scheme: Scheme, lanes: int) -> Read | Unable:

@@ -23,6 +23,8 @@ from tallybook.readers.letters import Read, Rules, Unable, Work, receive, send
 
 ANSWER_TIMEOUT_S = 30.0
 """The largest batch takes well below a second; a reader that says nothing for so long is ended."""
+AHEAD_BYTES_MAX = 4 * 1024 * 1024
+"""A batch of at most so many is sent to a reader while it reads another, so that it need not wait for the next."""
 RESTART_AFTER_S = 5.0
 """At least so long between two starts of a reader, so that one which cannot live costs little."""
 
@@ -39,6 +41,7 @@ class Readers:
         self._jobs: deque[_Job] = deque()
         self._room = threading.Condition()
         self._closed = False
+        self._idle = 0
         self._threads: list[_Reader] = []
 
     @property
@@ -75,9 +78,18 @@ class Readers:
     def next_job(self) -> "_Job | None":
         """Wait for work; None when there will be no more."""
         with self._room:
+            self._idle += 1
             while not self._jobs and not self._closed:
                 self._room.wait()
+            self._idle -= 1
             return self._jobs.popleft() if self._jobs else None
+
+    def job_ahead(self) -> "_Job | None":
+        """Return work for a reader that has some; None where there is none, or it is large, or another one has none."""
+        with self._room:
+            if not self._jobs or self._idle or len(self._jobs[0].batch.body) > AHEAD_BYTES_MAX:
+                return None
+            return self._jobs.popleft()
 
 
 class _Job:
@@ -103,6 +115,7 @@ class _Reader:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._rules: tuple[Scheme, int] | None = None
+        self._asked: deque[_Job] = deque()
         self._started_s = float("-inf")
         self._thread = threading.Thread(target=self._run, name=f"tallybook-reader-{number}", daemon=True)
         self._thread.start()
@@ -116,36 +129,54 @@ class _Reader:
 
     def _run(self) -> None:
         self._begin()
-        while (job := self._readers.next_job()) is not None:
-            prepared = self._ask(job)
-            try:
-                job.promise.set_result(prepared)
-            except Exception:  # edge: the thread outlives any one request
-                _log.exception("a batch was read, but could not be handed on")
+        while (job := self._asked[0] if self._asked else self._readers.next_job()) is not None:
+            if not self._asked:
+                self._ask(job)
+            self._go_ahead()
+            answer = self._answer()
+            self._go_ahead()  # so that the process has work while this is handed on
+            _hand_on(job, answer)
         self._end()
 
-    def _ask(self, job: _Job) -> Prepared | None:
-        """Return what the process read; None if it could not, whatever the reason."""
+    def _ask(self, job: "_Job") -> None:
+        """Send work to the process; if that cannot be, there will be no answer."""
+        self._asked.append(job)
         if self._connection is None and not self._begin():
-            return None
+            return
         assert self._connection is not None  # it has begun
         try:
             self._tell_rules(self._connection, job)
             admission = job.admission
             account_id, now_us, backfill = admission.caller.account_id, admission.now_us, admission.backfill
             send(self._connection, Work(job.batch.body, job.batch.lines, account_id, now_us, backfill))
-            answer = receive(self._connection, _decoder)
         except Exception as error:  # edge: somebody waits for the answer, whatever went wrong
-            _log.warning("a reader process failed and is replaced: %r", error)
-            self._end()
+            self._lose(error)
+
+    def _go_ahead(self) -> None:
+        """Send the process what it is to read next, so that it need not wait for it."""
+        if len(self._asked) <= 1 and self._connection is not None and (ahead := self._readers.job_ahead()):
+            self._ask(ahead)
+
+    def _answer(self) -> Prepared | None:
+        """Return what the process read of what it was asked first; None if it could not, whatever the reason."""
+        job = self._asked.popleft()
+        if self._connection is None:
             return None
-        if answer is None:
-            _log.warning("a reader process ended and is replaced")
-            self._end()
+        try:
+            answer = receive(self._connection, _decoder)
+            if answer is None:
+                raise OSError("it ended")
+        except Exception as error:  # edge: somebody waits for the answer, whatever went wrong
+            self._lose(error)
             return None
         if isinstance(answer, Unable):
             return None
         return Prepared(answer.bundles, answer.errors, lone=False, scheme=job.scheme)
+
+    def _lose(self, error: Exception) -> None:
+        """Give the process up; what it was asked has no answer."""
+        _log.warning("a reader process failed and is replaced: %r", error)
+        self._end()
 
     def _tell_rules(self, connection: socket.socket, job: _Job) -> None:
         if self._rules is not None and self._rules[0] is job.scheme and self._rules[1] == job.lanes:
@@ -184,3 +215,10 @@ class _Reader:
             with suppress(OSError):
                 self._process.kill()  # it keeps nothing
             self._process.wait()
+
+
+def _hand_on(job: _Job, prepared: Prepared | None) -> None:
+    try:
+        job.promise.set_result(prepared)
+    except Exception:  # edge: the thread outlives any one request
+        _log.exception("a batch was read, but could not be handed on")
