@@ -142,16 +142,16 @@ class HeldIdentities:
     ) -> dict[bytes, bytes]:
         """Return the entries of those that earlier batches took, by their identities; all others are free."""
         held, moving = self._now.held, self._now.moving
-        known, left = dict[bytes, bytes](), dict[bytes, None]()
+        known, left = dict[bytes, bytes](), set[bytes]()
         for claims, places in zip(every, perhaps, strict=True):
             for place in places:
                 identity = claims.identity(place)
                 entry = held.find(identity) or moving.find(identity)
                 if entry is None:
-                    left[identity] = None
+                    left.add(identity)
                 else:
                     known[identity] = entry
-        return known | look_up(connection, list(left)) if left else known
+        return known | look_up(connection, left) if left else known
 
     # --- moving ------------------------------------------------------------------------------------------------------
 

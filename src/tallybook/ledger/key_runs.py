@@ -6,7 +6,7 @@ a run gives away is deleted from its front in the transaction that writes it els
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from tallybook.core.claims import ENTRY_BYTES, IDENTITY_BYTES, split
 from tallybook.ledger.bulk import Bulk
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.key_held import count_up_to, find_sorted
+from tallybook.ledger.key_held import count_up_to, find
 
 BLOCK_ENTRIES = 125
 """Most identities of a block: so many fill a page of 4 KiB."""
@@ -41,15 +41,14 @@ _APPEND = Bulk(
     [("run_no", "bigint"), ("first", "blob"), ("keys", "blob")],
     sqlite=True,
 )
-_BLOCK = (
-    "(SELECT b.keys FROM key_blocks b WHERE b.run_no = r.run_no AND b.first <= {key} ORDER BY b.first DESC LIMIT 1)"
-)
-"""The block of a run that has an identity, if the run has it."""
+_RUNS = Hot("SELECT run_no FROM key_runs ORDER BY level DESC, run_no DESC")
 _PERHAPS = Bulk(
-    f"SELECT s.place, {_BLOCK.format(key='s.key')} FROM ({{rows}}) s CROSS JOIN key_runs r",
-    [("key", "blob"), ("place", "bigint")],
+    "SELECT place, (SELECT b.keys FROM key_blocks b WHERE b.run_no = s.run_no AND b.first <= s.key"
+    " ORDER BY b.first DESC LIMIT 1) FROM ({rows}) s",
+    [("run_no", "bigint"), ("key", "blob"), ("place", "bigint")],
     sqlite=True,
 )
+"""The block of a run that has an identity, if the run has it."""
 
 
 class KeyRuns:
@@ -134,14 +133,18 @@ def _give(
 # --- looking up -------------------------------------------------------------------------------------------------------
 
 
-def look_up(connection: Connection, identities: Sequence[bytes]) -> dict[bytes, bytes]:
+def look_up(connection: Connection, identities: Collection[bytes]) -> dict[bytes, bytes]:
     """Return, by their identities, the entries of those that are in a run."""
-    found = {}
-    rows = [(identity, place) for place, identity in enumerate(identities)]
-    for place, keys in _PERHAPS.each(connection, rows):
-        entry = find_sorted(keys or b"", identities[place])
-        if entry is not None:
-            found[identities[place]] = entry
+    left, found = sorted(identities), dict[bytes, bytes]()
+    for (run_no,) in _RUNS.rows(connection, {}):  # the largest first
+        rows = [(run_no, identity, place) for place, identity in enumerate(left)]
+        for place, keys in _PERHAPS.each(connection, rows):
+            entry = find(keys or b"", left[place])
+            if entry is not None:
+                found[left[place]] = entry
+        left = [identity for identity in left if identity not in found]
+        if not left:
+            break
     return found
 
 
