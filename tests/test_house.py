@@ -10,8 +10,11 @@ from tallybook.core.clock import FrozenClock, SystemClock
 from tallybook.core.errors import StartRefused
 from tallybook.house import House
 from tallybook.ledger.commit import Committer
+from tallybook.ledger.migrate import HEAD
+from tallybook.ledger.open import Ledger, sqlite_url
 from tallybook.settings import Settings
 from tests.support.client import Client, message, open_desk
+from tests.support.older import list_keys_by_account
 
 
 def test_a_second_server_on_the_same_directory_is_refused(tmp_path):
@@ -37,6 +40,26 @@ def test_a_house_that_could_not_open_leaves_nothing_locked(tmp_path):
         with pytest.raises(StartRefused):
             House.open(settings)
     House.open(Settings(data_dir=tmp_path)).close()
+
+
+def test_an_older_ledger_is_upgraded_and_the_log_says_so_first(tmp_path):
+    """
+    A large one takes a while; a new or current one is not worth a word.
+    """
+    told = []
+
+    class Telling:
+        def info(self, event, **fields):
+            told.append((event, fields))
+
+    for _ in range(2):
+        House.open(Settings(data_dir=tmp_path), log=Telling()).close()
+    assert [] == told
+    older = Ledger(sqlite_url(tmp_path))
+    list_keys_by_account(older)
+    older.close()
+    House.open(Settings(data_dir=tmp_path), log=Telling()).close()
+    assert [("upgrading", {"revision": "0011", "to": HEAD})] == told
 
 
 def test_a_file_that_cannot_be_read_is_named_once(tmp_path):

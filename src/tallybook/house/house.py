@@ -41,7 +41,7 @@ from tallybook.ledger.fills import Fills
 from tallybook.ledger.holds import LedgerHolds
 from tallybook.ledger.info import check_reachable, shared_secret
 from tallybook.ledger.keys import LedgerKeys
-from tallybook.ledger.migrate import migrate
+from tallybook.ledger.migrate import HEAD, migrate
 from tallybook.ledger.open import Ledger, sqlite_url
 from tallybook.ledger.own_limits import LedgerOwnLimits
 from tallybook.ledger.plans import LedgerPlans
@@ -173,7 +173,7 @@ class House:
         plans = LedgerPlans(self.ledger)
         own_plans, plans_name = own_text(settings.plans_file)
         self.opened = open_books(
-            lambda: migrate(self.ledger),
+            lambda: migrate(self.ledger, lambda found: self.observer.log.info("upgrading", revision=found, to=HEAD)),
             plans,
             packaged_text("plans.toml"),
             self.clock,

@@ -4,6 +4,7 @@ Not for what the tables are (see `tables`), nor for the steps themselves (see `m
 ``alembic.command.revision(script_config(), message, rev_id="0013")``, then raise HEAD.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,14 @@ _ABOUT_VERSION = {
 }
 
 
-def migrate(ledger: Ledger) -> bool:
+def migrate(ledger: Ledger, begins: Callable[[str], object] | None = None) -> bool:
     """Bring an empty or older ledger to HEAD in one transaction; say whether anything had to be done.
 
     Any number of processes may do this at once: one migrates, the others wait and find it done.
+
+    Args:
+        ledger: Which one.
+        begins: Told the revision of an older ledger before that is changed: a large one takes a while.
 
     Raises:
         StartRefused: The ledger was written by a newer release.
@@ -47,6 +52,8 @@ def migrate(ledger: Ledger) -> bool:
         found = revision(connection)
         if found == HEAD:
             return False
+        if found is not None and begins is not None:
+            begins(found)
         _upgrade(connection, found)
         return True
 
