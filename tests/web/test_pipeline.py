@@ -1,5 +1,7 @@
 """From a key to an answer: what is looked at when, and by how many threads."""
 
+import gzip
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from tallybook.core.key import EVENTS_WRITE
 from tallybook.web.crew import Crew
-from tests.support.client import Desk
+from tests.support.client import Desk, message
 
 USAGE = "/wontopos/v1/usage"
 
@@ -39,6 +41,24 @@ def test_a_key_that_is_not_remembered_costs_no_trip_of_its_own(desk: Desk, trips
     assert 2 == len(trips)
     assert (200, first.json()) == (second.status_code, second.json())
     assert int(first.headers["x-ratelimit-remaining"]) - 1 == int(second.headers["x-ratelimit-remaining"])
+
+
+@pytest.mark.parametrize(
+    ("events", "packed", "expected"), [(1, False, 0), (12, False, 0), (60, False, 1), (1, True, 1)]
+)
+def test_few_events_are_read_without_a_thread(
+    desk: Desk, trips: list[object], events: int, packed: bool, expected: int
+) -> None:
+    """Many would keep other requests waiting, and what is compressed may be many."""
+    body = json.dumps([message(f"e{number}", "acme") for number in range(events)]).encode()
+    headers = {"Content-Type": "application/json"} | ({"Content-Encoding": "gzip"} if packed else {})
+    for outcome in ("accepted", "duplicate"):
+        trips.clear()
+        answer = desk.post(
+            "/v1/events", desk.operator, content=gzip.compress(body) if packed else body, headers=headers
+        )
+        assert (200, events) == (answer.status_code, answer.json()[outcome])
+    assert expected == len(trips)
 
 
 @pytest.mark.parametrize("remembered", [True, False])

@@ -6,15 +6,20 @@ Not for the inventory that resource events make (see `resources`).
 from collections.abc import Mapping, Sequence
 
 import zstandard
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from tallybook.core.bundle import Bundle
 from tallybook.core.ids import AccountId
 from tallybook.ledger.bulk import Bulk
+from tallybook.ledger.hot import Hot
 from tallybook.ledger.raw_index import RawIndex
-from tallybook.ledger.tables import raw_batches
 
 ZSTD_LEVEL = 1
+
+_KEEP = Hot(
+    "INSERT INTO raw_batches (batch_no, lane, received_us, events, body)"
+    " VALUES (:batch_no, :lane, :received_us, :events, :body)"
+)
 
 
 class Kept:
@@ -22,6 +27,7 @@ class Kept:
 
     def __init__(self, lane: int, *, sqlite: bool) -> None:
         self._lane = lane
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
         self._index = RawIndex(sqlite=sqlite)
         self._label = Bulk(
             "INSERT INTO labels (account_no, dimension, value, name, seen_us) SELECT * FROM ({rows}) s WHERE true"
@@ -59,11 +65,8 @@ class Kept:
     ) -> None:
         """Keep the events themselves, of a *batch* by its number and the instant at which it was received."""
         batch_no, received_us = batch
-        body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(b"\n".join([bundle.lines for bundle in bundles]))
-        connection.execute(
-            insert(raw_batches),
-            {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
-            | {"events": sum(map(len, bundles)), "body": body},
-        )
+        body = self._compressor.compress(b"\n".join([bundle.lines for bundle in bundles]))
+        row = {"batch_no": batch_no, "lane": self._lane, "received_us": received_us}
+        _KEEP.change(connection, row | {"events": sum(map(len, bundles)), "body": body})
         hours = {(numbers[bundle.accounts[at]], hour) for bundle in bundles for at, hour in bundle.hours}
         self._index.add(connection, batch_no, hours)

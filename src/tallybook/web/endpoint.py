@@ -44,6 +44,9 @@ class AccountOf(StrEnum):
     """The path parameter ``account_id``; any but the key's own is answered as if it did not exist."""
 
 
+AT_ONCE_BYTES_MAX = 16 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A finished answer; handlers return one only where a struct and the endpoint's status say too little."""
@@ -137,6 +140,7 @@ class Endpoint:
         is_quick: Whether its work is always small, so that it need not wait behind what is not.
         never_waits: Whether its handler never waits, so that it need not leave the event loop while its account is
             remembered; what it would have to wait for it returns as `Later`.
+        at_once_bytes_max: Most bytes of a body that is read on the event loop then.
         in_lane: Whether all is decided in the account's lane, so that it is enough to have met the account before.
         errors: What it may refuse with, besides what every endpoint may: classes, or examples where a class says too
             little.
@@ -158,6 +162,7 @@ class Endpoint:
     idempotent: bool = False
     is_quick: bool = False
     never_waits: bool = False
+    at_once_bytes_max: int = AT_ONCE_BYTES_MAX
     in_lane: bool = False
     status: int = 200
     errors: Sequence[type[TallybookError] | TallybookError] = ()

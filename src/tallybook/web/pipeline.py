@@ -7,7 +7,7 @@ piece of work for a crew of threads.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.datastructures import Headers
@@ -74,8 +74,6 @@ class _Arrived:
     trace: Trace
 
 
-AT_ONCE_BYTES_MAX = 16 * 1024
-"""Most bytes of a body that is read on the event loop."""
 QUICK_AT_ONCE = 32
 """Small requests that one thread takes together: enough to wake the event loop seldom, few enough to wait for."""
 
@@ -142,8 +140,8 @@ class Pipeline:
             is_there = request.arrival is not None and request.arrival.is_complete
             raw = await receive_body(request.receive, request.headers, self._body_bytes_max, is_there=is_there)
         crew = self._crew(endpoint)
-        known = self._remembered(endpoint, account_id, raw, request.headers)
-        if known is None:
+        known = self._remembered(endpoint, account_id) if _is_small(endpoint, raw, request.headers) else False
+        if known is False:
             return await crew.run(lambda: self._call(endpoint, asked, account_id, raw))
         answer = self._handle(endpoint, asked, known, raw)
         if isinstance(answer, Later):
@@ -175,16 +173,12 @@ class Pipeline:
         query = None if match.endpoint.query is None else read_query(match.endpoint.query, arrived.pairs)
         return _Asked(caller, query, match.path, now_us, request), account_id
 
-    def _remembered(
-        self, endpoint: Endpoint, account_id: AccountId | None, raw: bytes | None, headers: Headers
-    ) -> Account | None:
-        """Return the account of a request that can be answered here and now, without a thread."""
-        if not endpoint.never_waits or account_id is None or "content-encoding" in headers:
-            return None
-        if raw is not None and len(raw) > AT_ONCE_BYTES_MAX:
+    def _remembered(self, endpoint: Endpoint, account_id: AccountId | None) -> Account | Literal[False] | None:
+        """Return the account that a request is about, None if it is about none; False if that must be looked up."""
+        if account_id is None:
             return None
         accounts = self._rooms.accounts
-        return accounts.remembered(account_id) or (accounts.met(account_id) if endpoint.in_lane else None)
+        return accounts.remembered(account_id) or (endpoint.in_lane and accounts.met(account_id)) or False
 
     def _count(self, caller: Caller, now_us: int, trace: Trace) -> None:
         if self._limiter is None:
@@ -225,6 +219,12 @@ def _pairs(surface: Surface, query: bytes) -> Pairs:
     if surface.key_in_query_refused:
         refuse_key_in_query(pairs)
     return pairs
+
+
+def _is_small(endpoint: Endpoint, raw: bytes | None, headers: Headers) -> bool:
+    """Whether a request can be answered on the event loop, if nothing has to be looked up for it."""
+    is_small = endpoint.never_waits and (raw is None or len(raw) <= endpoint.at_once_bytes_max)
+    return is_small and "content-encoding" not in headers
 
 
 def _token(headers: Headers, pairs: Pairs) -> str:

@@ -12,6 +12,9 @@ from tallybook.web.endpoint import Ask, Endpoint, Fault, Pending, RawBody
 from tallybook.web.errors import EventRefused
 from tallybook.web.native.formats import MEDIA, read_events
 
+AT_ONCE_BYTES_MAX = 4 * 1024
+"""A dozen events are read sooner than they are handed to a thread; many more would keep other requests waiting."""
+
 
 class EventsQuery(msgspec.Struct, frozen=True):
     """What ``POST /v1/events`` takes beside the events."""
@@ -106,6 +109,8 @@ ENDPOINTS = (
         body=RawBody,
         body_media=MEDIA,
         body_documented=EventSent | list[EventSent],
+        never_waits=True,
+        at_once_bytes_max=AT_ONCE_BYTES_MAX,
         errors=(_REUSED,),
         description=(
             "One event, an array of them, or one per line (NDJSON); CloudEvents 1.0 structured, batch and binary mode "
