@@ -7,7 +7,7 @@ writes decimal strings (see `tallybook.core.number`).
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import accumulate, repeat
-from operator import sub
+from operator import floordiv, mod, sub
 
 from tallybook.core.number import NANOS, divided, json_number, ratio, shortest, shortest_each, to_decimal, whole
 
@@ -21,6 +21,7 @@ PERCENT_PLACES = 1
 CENT_PLACES = 2
 
 _HUNDREDTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES
+_HALF_NANOS = _HUNDREDTH_NANOS // 2
 _MILLIONTH_NANOS = MINUTE_NANOS // 10**MINUTE_PLACES_FINE
 _ONE_PLACE = Decimal("0.1")
 
@@ -53,14 +54,15 @@ def minutes_from_nanos(seconds_nanos: int, places: int = MINUTE_PLACES) -> int |
 
 def minutes_each(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
     """Return a row of seconds as minutes, each by itself as `minutes_from_nanos` tells it."""
-    half = _HUNDREDTH_NANOS // 2
-    minutes = _rounded([value + half for value in seconds_nanos if value], _HUNDREDTH_NANOS)
+    minutes = _rounded([value + _HALF_NANOS for value in seconds_nanos if value], _HUNDREDTH_NANOS)
     return _with_zeros(seconds_nanos, shortest_each(minutes, MINUTE_PLACES))
 
 
-def _rounded(halfway_up: Iterable[int], unit: int) -> list[int]:
+def _rounded(halfway_up: Sequence[int], unit: int) -> list[int]:
     """Return a row of numbers in units, rounded half-even; each is given with half a *unit* more than it is."""
-    return [whole if rest else whole - (whole & 1) for whole, rest in map(divmod, halfway_up, repeat(unit))]
+    if 0 in map(mod, halfway_up, repeat(unit)):  # one that lies halfway
+        return [one // unit if one % unit else one // unit & -2 for one in halfway_up]
+    return list(map(floordiv, halfway_up, repeat(unit)))
 
 
 def _with_zeros(values: Sequence[int], shown: Iterable[int | Decimal]) -> list[int | Decimal]:
@@ -80,7 +82,7 @@ def minutes_carried(seconds_nanos: Sequence[int]) -> list[int | Decimal]:
     Each value is the difference of two rounded running totals, so what rounding takes from one it gives to the next:
     days, weeks and months of the same span have the same sum, and none is off by a unit of the last place or more.
     """
-    halfway_up = accumulate(filter(None, seconds_nanos), initial=_MILLIONTH_NANOS // 2)
+    halfway_up = list(accumulate(filter(None, seconds_nanos), initial=_MILLIONTH_NANOS // 2))
     until = _rounded(halfway_up, _MILLIONTH_NANOS)
     return _with_zeros(seconds_nanos, shortest_each(map(sub, until[1:], until), MINUTE_PLACES_FINE))
 
