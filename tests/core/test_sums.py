@@ -37,3 +37,10 @@ def test_rows_of_some_windows_are_numbered_from_the_first_of_them() -> None:
 def test_rows_of_some_places_are_numbered_as_these_are() -> None:
     """Where a question is answered in pieces."""
     assert SumRows([5, 6, 6, 8, 9], ROWS.groups, ROWS.events, ROWS.counts, ROWS.sums) == ROWS.at([5, 6, 8, 9])
+
+
+def test_whole_sums_are_cut_and_placed_as_well() -> None:
+    """They are columns like any other."""
+    rows = SumRows([0, 1, 2], wholes={4: [1, 2, 3]})
+    assert SumRows([0, 1], wholes={4: [2, 3]}) == rows.between(1, 3)
+    assert SumRows([7, 8, 9], wholes={4: [1, 2, 3]}) == rows.at([7, 8, 9])

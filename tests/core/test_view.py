@@ -3,7 +3,7 @@
 import pytest
 
 from tallybook.core.aggregate import mark_last, mark_max, mark_min
-from tallybook.core.catalogue import load_catalogue
+from tallybook.core.catalogue import UNMETERED, load_catalogue
 from tallybook.core.errors import NotFound, ParameterInvalid
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
@@ -155,6 +155,14 @@ def test_views_of_the_same_series_share_their_statement_and_no_others_do() -> No
     assert len(told) == len({one.selection for one in told})
 
 
+def test_it_is_known_how_many_summaries_a_day_may_well_have() -> None:
+    """One for each combination of listed values, of yes and no, and of what conditions say; events unread have none."""
+    serving = SCHEME.serving["job"]
+    assert 2 * 2 * 2**3 == SCHEME.summaries(serving) == SCHEME.summaries(serving)
+    unread = Generation(7, 1, State.SERVING, Shape(UNMETERED, dimensions=("type",)))
+    assert 0 == SCHEME.summaries(unread)
+
+
 def test_groups_of_several_views_become_one_numbering() -> None:
     """Each row of what is read together counts where its series count, in the group that it is in there."""
     views = [view("jobs"), view("jobs", ("ok",)), view("jobs_failed"), view("job_cpu_eu", ("worker",))]
@@ -230,3 +238,30 @@ def test_events_that_no_meter_reads_are_never_coarse() -> None:
     unmetered = Generation(2, 1, State.SERVING, Shape("*", dimensions=("type",)))
     question = Question("events_unmetered", WINDOWS)
     assert not View(question, Answering(load_catalogue(BUILTIN).meter("events_unmetered"), unmetered, {})).is_coarse(())
+
+
+def test_sums_are_told_in_units_until_a_fraction_comes() -> None:
+    """Rows without fractions are in units, others in nanos, in any order, of one field or of several."""
+    one, several, priced = view("job_cpu"), view("job_all"), view("job_gpu_usd")
+    whole, other = one.slots[0], next(slot for slot in several.slots if slot != one.slots[0])
+    one.add_rows(SumRows([0, 1], wholes={whole: [3, 4]}), (0,))
+    told = one.answer()
+    assert (True, [3, 4], [3 * NANOS, 4 * NANOS]) == (told.is_whole, list(told.counts), list(told.values))
+    assert 7 * NANOS == told.total
+    mixed = SumRows([0, 1], sums={other: [5, 6]}, wholes={whole: [1, 2]})
+    for rows in (SumRows([1], wholes={whole: [10]}), mixed, SumRows([1], wholes={other: [20]})):
+        several.add_rows(rows, (0,))
+    told = several.answer()
+    assert (False, [NANOS + 5, 32 * NANOS + 6]) == (told.is_whole, list(told.values))
+    priced.number_groups(SERIES, (Price("jobs", 100),))
+    carried = SumRows([0], events=[4], counts={priced.slots[0]: [1]}, wholes={priced.slots[0]: [9]})
+    priced.add_rows(carried, (0,))
+    assert [9 * NANOS + 300, 0] == list(priced.answer().values)
+
+
+def test_a_single_event_makes_nanos_of_what_was_whole() -> None:
+    """Edges are counted one by one, beside rollups of any kind."""
+    one = view("job_cpu")
+    one.add_rows(SumRows([0], wholes={one.slots[0]: [3]}), (0,))
+    one.add_sums(0, 0, Sums(1, [(1, 5)]))
+    assert [3 * NANOS + 5, 0] == list(one.answer().values)

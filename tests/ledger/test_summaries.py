@@ -11,9 +11,8 @@ from tallybook.core.cover import Segment, cover
 from tallybook.core.instant import DAY_US, MINUTE_US, instant_text
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS
-from tallybook.core.ports import Place
 from tallybook.core.shape import Shape
-from tallybook.core.sums import Wanted
+from tallybook.core.sums import Place, Wanted
 from tallybook.core.window import Span, last_days, last_months
 from tallybook.ledger import recent
 from tallybook.ledger.migrate import migrate
@@ -88,6 +87,7 @@ def test_a_summary_says_what_its_series_say(
                     columns = {"events": rows.events or [0] * len(rows.windows)}
                     columns |= {f"count {slot}": column for slot, column in rows.counts.items()}
                     columns |= {f"sum {slot}": column for slot, column in rows.sums.items()}
+                    columns |= {f"sum {slot}": [n * NANOS for n in column] for slot, column in rows.wholes.items()}
                     for name, column in columns.items():
                         for window, value in zip(rows.windows, column, strict=True):
                             sums[window, name] += value

@@ -15,7 +15,7 @@ from tallybook.core.instant import DAY_US, HOUR_US, MINUTE_US, instant_text
 from tallybook.core.meter import Question
 from tallybook.core.number import NANOS, from_limbs
 from tallybook.core.window import Granularity, Span, last_days, tile, zone
-from tallybook.ledger import known, recent, usage
+from tallybook.ledger import known, recent, usage, usage_groups
 from tallybook.ledger.tables import SLOT, SLOTS, SUMS
 from tallybook.ledger.usage import Snapshot
 from tests.support.events import NOW_US, EventBody, jobs
@@ -48,11 +48,22 @@ def later(event: EventBody, by_us: int) -> EventBody:
     offset_us=st.sampled_from((0, 1, MINUTE_US, HOUR_US)),
     run=st.sampled_from((1, 2, 16, 10_000)),
     most=st.sampled_from((0, 30, 4_000)),
+    bits=st.sampled_from((0, 2, 63)),
+    is_fresh=st.booleans(),
 )
 def test_long_and_short_runs_of_windows_say_the_same(
-    works: Works, events: list[EventBody], *, granularity: Granularity, count: int, offset_us: int, run: int, most: int
+    works: Works,
+    events: list[EventBody],
+    *,
+    granularity: Granularity,
+    count: int,
+    offset_us: int,
+    run: int,
+    most: int,
+    bits: int,
+    is_fresh: bool,
 ) -> None:
-    """Whether a run of buckets has a statement of its own or not, for every meter and grouping."""
+    """Whether a run has its own statement, series are picked by bits, fractions were seen before, or none of that."""
     book = Book(f"acct-{next(accounts)}")
     bodies = named(events, book.account_id)
     works.write(bodies)
@@ -62,9 +73,12 @@ def test_long_and_short_runs_of_windows_say_the_same(
     windows = tile(Span(NOW_US - count * size_us + offset_us, NOW_US + HOUR_US), granularity, zone("UTC"))
     asked = [Question("jobs", windows), Question("job_net", windows, ("region",)), Question("job_last", windows)]
     asked += [Question("job_codes", windows, (), {"region": ("eu",)}), Question("job_all", windows, ("ok",))]
+    if is_fresh:
+        works.measure._store._fractions.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(usage, "RUN_BUCKETS_MIN", run)
         patch.setattr(usage, "ROWS_READ_MAX", most)
+        patch.setattr(usage_groups, "SERIES_BITS", bits)
         answers = works.ask(book.account_id, *asked)
     for question, answer in zip(asked, answers, strict=True):
         assert book.answer(question) == {key: list(values) for key, values in answer.groups.items()}
@@ -118,6 +132,33 @@ def test_sums_beyond_64_bits_are_exact(
             total, by_worker = works.measure.ask(works.account("acme"), questions)
             assert expected == total.values[-len(LIMBS) :]
             assert [expected] == [values[-len(LIMBS) :] for values in by_worker.groups.values()]
+
+
+def test_sums_are_whole_until_a_fraction_comes(works: Works) -> None:
+    """In units as long as all are, in any of the accounts and windows, and exact before and after."""
+    works.write([later(job(str(n), cpu=n), -n * DAY_US) for n in range(1, 40)])
+    question = Question("job_cpu", last_days(NOW_US, 40), ("worker",))
+    (before,) = works.ask("acme", question)
+    works.write([later(job("half", cpu="0.5"), -3 * DAY_US), later(job("vast", cpu="7000000000"), -4 * DAY_US)])
+    for _ in range(2):
+        (after,) = works.ask("acme", question)
+        ((key, values),) = after.groups.items()
+        added = [now - then for now, then in zip(values, before.groups[key], strict=True)]
+        assert [7 * NANOS * NANOS, NANOS // 2] == [one for one in added if one]
+
+
+@pytest.mark.parametrize("apart", [1, 100])
+def test_series_count_however_far_apart_their_numbers_are(works: Works, apart: int) -> None:
+    """Those of one worker out of many, whose numbers fit into bits or do not, in two groups or more."""
+    for n in range(3):
+        others = [job(f"{n}-{other}", worker=f"other-{n}-{other}") for other in range(apart)]
+        mine = job(f"mine-{n}", worker="ada", region=("eu", "us")[n % 2], ok=n > 1)
+        works.write([*others, mine])
+    windows = last_days(NOW_US, 20)
+    filters = {"worker": ("ada",)}
+    for by, groups in (((), 1), (("region",), 2), (("region", "ok"), 3)):
+        (answer,) = works.ask("acme", Question("jobs", windows, by, filters))
+        assert (groups, 3 * NANOS) == (len(answer.groups), sum(map(sum, answer.groups.values())))
 
 
 # --- series remembered ----------------------------------------------------------------------------------------------

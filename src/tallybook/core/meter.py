@@ -163,7 +163,7 @@ class Question:
 
 
 class Counted(Mapping[tuple[str | None, ...], Sequence[int]]):
-    """The values in nanos of groups that were counted, made when somebody asks for them.
+    """The values in nanos of groups that were counted, or had no fractions, made when somebody asks for them.
 
     Attributes:
         counts: The same in units.
@@ -203,6 +203,11 @@ class Answer:
     def values(self) -> Sequence[int]:
         """The values of an ungrouped answer, one per window."""
         return self.groups[()]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether *counts* are the values, of which nothing is cut off."""
+        return isinstance(self.groups, Counted)
 
     @property
     def counts(self) -> Sequence[int]:

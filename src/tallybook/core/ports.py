@@ -21,7 +21,7 @@ from tallybook.core.plan import Account, Plan, Subscription
 from tallybook.core.resource import Life, Resource, ResourceCount
 from tallybook.core.scheme import Generation, Scheme
 from tallybook.core.shape import Shape
-from tallybook.core.sums import NOTHING_WANTED, SumRows, Wanted
+from tallybook.core.sums import Place, SumRows
 from tallybook.core.window import Span
 
 # --- writing events ---------------------------------------------------------------------------------------------------
@@ -134,18 +134,18 @@ class UsageSnapshot(Protocol):
         """Return every series of a type: number -> the dimension values that are there."""
         ...
 
-    def sums(self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
+    def sums(self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None) -> Iterator[SumRows]:
         """Add rollups up by window and group; *groups* maps series to group (None: all series, group 0)."""
         ...
 
     def marks(
-        self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None
+        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, str]]:
         """Return (window, group, greatest mark) of the mark that *place* names."""
         ...
 
     def uniques(
-        self, place: "Place", segments: Sequence[Segment], groups: Mapping[int, int] | None
+        self, place: Place, segments: Sequence[Segment], groups: Mapping[int, int] | None
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return (window, group, value_hi, value_lo), each distinct value once per window and group."""
         ...
@@ -162,7 +162,7 @@ class UsageSnapshot(Protocol):
         """Return the latest seen display names."""
         ...
 
-    def first_minute(self, place: "Place", span: Span, groups: Mapping[int, int] | None) -> int | None:
+    def first_minute(self, place: Place, span: Span, groups: Mapping[int, int] | None) -> int | None:
         """Return the start, in microseconds, of the first minute in *span* with a row in *groups*."""
         ...
 
@@ -173,20 +173,6 @@ class UsageSnapshot(Protocol):
     def lives(self, account_no: int, kinds: Collection[str]) -> list[Life]:
         """Return from when to when each thing of *kinds* existed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a question's numbers lie: the sums that are *wanted*, by slots from 0, or the place of a mark or unique.
-
-    *summary* says that days and months may be read from summaries, which do not tell free text apart.
-    """
-
-    account_no: int
-    type_no: int
-    wanted: Wanted = NOTHING_WANTED
-    place: int = 0
-    summary: bool = False
 
 
 class MetersChanged(Unavailable):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import prod
 
 from tallybook.core.aggregate import Reading
 from tallybook.core.catalogue import UNMETERED, Catalogue
@@ -14,6 +15,8 @@ from tallybook.core.shape import CLOSED, Shape, TypeReader, meter_filters, reade
 from tallybook.core.usual import Usual
 
 _RESOURCE_TYPES = frozenset(Change)
+_BOOLEANS = 2
+"""How many values a field has of which none are listed, where they are few."""
 
 
 class State(StrEnum):
@@ -55,6 +58,7 @@ class Scheme:
     usual: Usual
     unmetered_nos: tuple[int, ...]
     _answering: dict[str, "Answering"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _summaries: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unmetered(self, event: Event) -> tuple[Reading, ...]:
         """Return the readings that count an event which no meter reads, by its type."""
@@ -79,6 +83,16 @@ class Scheme:
         if generation is None or not generation.shape.covers(shape_of(event, [meter], generation.shape.dimensions)):
             raise Conflict(f"the meter {meter.name} is being filled from earlier events; ask again shortly")
         return generation
+
+    def summaries(self, generation: Generation) -> int:
+        """Return how many summaries of a day there are if every value that the catalogue lists comes; 0 of none."""
+        known = self._summaries.get(generation.type_no)
+        if known is None:
+            shape, event = generation.shape, type_in(self.catalogue, generation.shape.event_type)
+            values = [len(event.fields[name].values) or _BOOLEANS for name in shape.closed if name in event.fields]
+            known = 0 if shape.summarised is None else prod(values) * 2 ** len(shape.conditions)
+            self._summaries[generation.type_no] = known
+        return known
 
     def foldable(self, type_no: int) -> frozenset[int]:
         """Return the places of a series that hold free text and may be folded together when there are too many."""

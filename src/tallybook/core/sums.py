@@ -40,6 +40,26 @@ def join_wanted(several: Sequence[Wanted]) -> Wanted:
     return Wanted(any(one.events for one in several), tuple(sorted(counts)), tuple(sorted(sums)))
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a question's numbers lie.
+
+    Attributes:
+        wanted: Sums, by slots from 0.
+        place: Which mark or unique, where it is about those.
+        summary: Whether days and months may be read from summaries, which do not tell free text apart.
+        summaries: How many summaries a day may well have; 0 where nobody knows.
+        fields: How many fields of the type are added up; None where nobody knows.
+    """
+
+    account_no: int
+    type_no: int
+    wanted: Wanted = NOTHING_WANTED
+    place: int = 0
+    summary: bool = False
+    summaries: int = 0
+    fields: int | None = None
+
+
 class SumRows(msgspec.Struct, frozen=True):
     """Rows of sums, some of which may be of the same window and group; each column has one value a row.
 
@@ -49,6 +69,7 @@ class SumRows(msgspec.Struct, frozen=True):
         events: How many events; None where that is not told here.
         counts: By slot, how many events carried the field.
         sums: By slot, the sum of the field in nanos.
+        wholes: By slot, the sum in units, where there are no fractions in any row; it is not among *sums* then.
     """
 
     windows: Sequence[int]
@@ -56,6 +77,7 @@ class SumRows(msgspec.Struct, frozen=True):
     events: Sequence[int] | None = None
     counts: Mapping[int, Sequence[int]] = {}
     sums: Mapping[int, Sequence[int]] = {}
+    wholes: Mapping[int, Sequence[int]] = {}
 
     def numbers(self) -> Sequence[int]:
         """Return the groups that there are rows of, each once."""
@@ -76,9 +98,10 @@ class SumRows(msgspec.Struct, frozen=True):
             pick(self.events),
             {slot: list(compress(column, inside)) for slot, column in self.counts.items()},
             {slot: list(compress(column, inside)) for slot, column in self.sums.items()},
+            {slot: list(compress(column, inside)) for slot, column in self.wholes.items()},
         )
 
     def at(self, places: Sequence[int]) -> "SumRows":
         """Return the same rows, where window 0 is the first of *places* and so on."""
         windows = [places[window] for window in self.windows]
-        return SumRows(windows, self.groups, self.events, self.counts, self.sums)
+        return SumRows(windows, self.groups, self.events, self.counts, self.sums, self.wholes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, repeat
+from operator import mul
 
 import msgspec
 
@@ -56,6 +57,7 @@ class View:
         self._groups: Sequence[Group | None] = _ONE_GROUP
         self._values: dict[GroupKey, list[int]] = {}
         self._is_count = self.is_unique or meter.aggregation is Aggregation.COUNT or question.share is Share.UNCARRIED
+        self._in_units = self._is_count or (meter.aggregation is Aggregation.SUM and self.priced_by is None)
         self._marks: dict[tuple[GroupKey, int], str] = {}
         self._uniques: dict[tuple[GroupKey, int], set[tuple[int, int]]] = {}
 
@@ -147,6 +149,8 @@ class View:
     def add_sums(self, window: int, group: int, sums: Sums) -> None:
         """Count one row of sums."""
         key, price = self._group(group)
+        if not self._is_count:
+            self._leave_units()
         self._row(key)[window] += self._added(sums, price)
 
     def add_rows(self, sums: SumRows, numbers: Sequence[int]) -> None:
@@ -179,12 +183,27 @@ class View:
             return sums.counts.get(self.slots[0]) if self.slots else sums.events
         if self.question.share is Share.UNCARRIED:
             return self._uncarried(sums)
-        found = [sums.sums[slot] for slot in self.slots if slot in sums.sums]
+        found = self._summed(sums)
         if self.priced_by is not None:
             found.append(self._priced(sums))
         if len(found) > 1:
             return list(map(sum, zip(*found, strict=True)))
         return found[0] if found else None
+
+    def _summed(self, sums: SumRows) -> list[Sequence[int]]:
+        """Return the sums of each field: in units as long as none that came had a fraction, in nanos from then on."""
+        wholes = [sums.wholes[slot] for slot in self.slots if slot in sums.wholes]
+        found = [sums.sums[slot] for slot in self.slots if slot in sums.sums]
+        if found:
+            self._leave_units()
+        return wholes if self._in_units else [*found, *[list(map(mul, column, repeat(NANOS))) for column in wholes]]
+
+    def _leave_units(self) -> None:
+        """Have sums in nanos from now on."""
+        if self._in_units:
+            self._in_units = False
+            for row in self._values.values():
+                row[:] = map(mul, row, repeat(NANOS))
 
     def _uncarried(self, sums: SumRows) -> list[int]:
         """Return how many events of each row did not carry the field; which events there were may be told elsewhere."""
@@ -276,7 +295,7 @@ class View:
             self._row(key)[window] = len(values)
         if not self.question.group_by:
             self._row(())
-        return Answer(self.question, Counted(self._values) if self._is_count else self._values)
+        return Answer(self.question, Counted(self._values) if self._in_units else self._values)
 
     def refuse_ranking(self) -> None:
         """Refuse to rank accounts by a meter whose values cannot simply be added up."""

@@ -19,10 +19,10 @@ from tallybook.core.instant import MINUTE_US
 from tallybook.core.key import Caller
 from tallybook.core.meter import Answer, Question, Share
 from tallybook.core.plan import Account
-from tallybook.core.ports import MetersChanged, Place, UsageSnapshot, UsageStore
+from tallybook.core.ports import MetersChanged, UsageSnapshot, UsageStore
 from tallybook.core.reckon import Grouping, Reckoning
 from tallybook.core.scheme import Scheme
-from tallybook.core.sums import Wanted, join_wanted
+from tallybook.core.sums import Place, Wanted, join_wanted
 from tallybook.core.tasks import Covers, Epochs, Task, alike_of, owners_of, readings, share_out, tasks_of
 from tallybook.core.view import Sums, join_groups, make_view
 from tallybook.core.window import Span
@@ -243,7 +243,9 @@ class _Reading:
             return
         wanted = join_wanted([task.view.wanted for task in together])
         coarse = all(task.view.is_coarse(task.prices) for task in together)
-        place = Place(self._account.no, first.generation.type_no, wanted, first.place, coarse)
+        summaries = self._scheme.summaries(first.generation) if coarse else 0
+        fields, type_no = len(first.generation.shape.fields), first.generation.type_no
+        place = Place(self._account.no, type_no, wanted, first.place, coarse, summaries, fields)
         owners = owners_of(blocks) if first.is_mark or first.is_unique else []
         if first.is_mark:
             for window, group, mark in self._snapshot.marks(place, segments, groups):

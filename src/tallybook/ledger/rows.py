@@ -31,6 +31,18 @@ def unfold(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) 
     return f"SELECT {picks} FROM jsonb_array_elements(CAST(:{parameter} AS jsonb))"
 
 
+def once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
+    """Return rows unfolded once, before the join.
+
+    SQLite would otherwise read the JSON again for every row that is joined; a limit keeps it from doing so, and
+    integers can be indexed.
+    """
+    rows = unfold(parameter, columns, sqlite=sqlite)
+    if not sqlite:
+        return rows
+    return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
+
+
 def to_json(rows: Sequence[Sequence[object]]) -> str:
     """Return *rows* as the JSON text that `unfold` reads."""
     return _encoder.encode(rows).decode()

@@ -17,9 +17,8 @@ from tallybook.core.event import decode_events
 from tallybook.core.ids import AccountId
 from tallybook.core.instant import HOUR_US, MINUTE_US
 from tallybook.core.number import from_limbs
-from tallybook.core.ports import Place
 from tallybook.core.resource import Life, ResourceCount
-from tallybook.core.sums import SumRows, Wanted
+from tallybook.core.sums import Place, SumRows, Wanted
 from tallybook.core.window import Span
 from tallybook.ledger.hot import Hot
 from tallybook.ledger.known import Dims, KnownSeries
@@ -27,8 +26,10 @@ from tallybook.ledger.limit_tables import voids
 from tallybook.ledger.open import Ledger
 from tallybook.ledger.raw_index import batches_of
 from tallybook.ledger.resources import read_counts, read_lives
-from tallybook.ledger.rows import fold, from_column, from_json, to_json
+from tallybook.ledger.rows import fold, from_json, to_json
 from tallybook.ledger.tables import SLOTS, SUMMARIES, raw_batches
+from tallybook.ledger.usage_columns import columns_of, read_sums
+from tallybook.ledger.usage_groups import NO_GROUPS, Picked, pick
 from tallybook.ledger.usage_sql import (
     SPAN,
     Form,
@@ -50,6 +51,9 @@ ROWS_READ_MAX = 4_000
 CLIPPED_MIN = 8
 """So many spans of minutes are first cut down to what `recent` has."""
 
+Fractions = set[tuple[int, int]]
+"""Types and their slots in which a sum was not whole when it was read: what to expect, whatever comes."""
+
 
 class Usage:
     """Opens snapshots of the rollups."""
@@ -57,12 +61,13 @@ class Usage:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known = KnownSeries()
+        self._fractions: Fractions = set()
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
         """Return one consistent look at everything."""
         with self._ledger.reading() as connection:
-            yield Snapshot(connection, sqlite=self._ledger.is_sqlite, known=self._known)
+            yield Snapshot(connection, sqlite=self._ledger.is_sqlite, known=self._known, fractions=self._fractions)
 
     def ranking(
         self, place: Place, segments: Sequence[Segment], *, by_series: bool
@@ -89,9 +94,17 @@ class Usage:
 class Snapshot:
     """One consistent look at the rollups; not for use after its block ends."""
 
-    def __init__(self, connection: Connection, *, sqlite: bool, known: KnownSeries | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        sqlite: bool,
+        known: KnownSeries | None = None,
+        fractions: Fractions | None = None,
+    ) -> None:
         """Look through *connection*; in a transaction that writes *known* is None, and nothing is read only once."""
         self.connection = connection
+        self._fractions: Fractions = set() if fractions is None else fractions
         self._sqlite = sqlite
         self._known = KnownSeries() if known is None else known
         self._lasts = known is not None
@@ -119,14 +132,25 @@ class Snapshot:
         runs = [(_run_sql(place, run, groups), self._bounds(place, run)) for run in long]
         if rest:
             runs.append(((sums_sql,), _unfolded(place, rest, self._clipped(place, in_minutes(rest)))))
-        told = groups is not None and any(groups.values())
-        parameters = self._parameters(place, groups)
+        picked = NO_GROUPS if groups is None else pick(groups, sqlite=self._sqlite)
+        parameters = {"account_no": place.account_no, "type_no": place.type_no, **picked.values}
         for part in sorted({slot // SLOTS for slot in place.wanted.slots} | {0}):
             wanted = place.wanted.within(range(part * SLOTS, (part + 1) * SLOTS))
-            form = Form(_columns(wanted), wanted.sums, groups is not None, told, ROWS_READ_MAX + 1, self._sqlite)
+            form = self._form(place, wanted, picked)
             for statements, bounds in runs:
                 rows = self._rows(statements, form, parameters | bounds | {"part": part})
-                yield from [_sum_rows(row, wanted, told=told) for row in rows if row[0] != _EMPTY]
+                found = [read_sums(row, wanted, form) for row in rows if row[0] != _EMPTY]
+                self._fractions.update(
+                    [(place.type_no, slot) for one in found for slot in form.wholes if slot in one.sums]
+                )
+                yield from found
+
+    def _form(self, place: Place, wanted: Wanted, picked: Picked) -> Form:
+        """Say how to read what is wanted of a part: sums in units, unless a fraction was seen in their slot."""
+        sums = tuple([slot for slot in wanted.sums if (place.type_no, slot) in self._fractions])
+        wholes = tuple([slot for slot in wanted.sums if slot not in sums]) if len(sums) < len(wanted.sums) else ()
+        is_parted = place.fields is None or place.fields > SLOTS
+        return Form(columns_of(wanted), sums, wholes, picked.form, ROWS_READ_MAX + 1, self._sqlite, is_parted)
 
     def _rows(
         self, statements: Sequence[Callable[[Form], Hot]], form: Form, values: dict[str, object]
@@ -224,9 +248,12 @@ def _is_long(segment: Segment) -> bool:
 
 def _run_sql(place: Place, run: Segment, groups: Mapping[int, int] | None) -> Sequence[Callable[[Form], Hot]]:
     """Return what reads a run of buckets: row by row where these are not too many, else added up."""
-    if groups is None or (place.summary and run.level in SUMMARIES):
+    buckets, is_summary = run.high - run.low, place.summary and run.level in SUMMARIES
+    if is_summary and 0 < place.summaries * buckets <= ROWS_READ_MAX:
+        return (rows_sql,)
+    if groups is None or is_summary:
         return some_rows_sql, run_sql  # how many series there are, or summaries, is not worth a look
-    return (rows_sql,) if len(groups) * (run.high - run.low) <= ROWS_READ_MAX else (run_sql,)
+    return (rows_sql,) if len(groups) * buckets <= ROWS_READ_MAX else (run_sql,)
 
 
 def _is_cut(row: Sequence[str]) -> bool:
@@ -248,32 +275,6 @@ def _unfolded(place: Place, segments: Sequence[Segment], minutes: Sequence[Minut
     return {"rows": _segment_json(place, segments), "minutes": to_json(minutes)}
 
 
-def _columns(wanted: Wanted) -> tuple[str, ...]:
-    """Return the columns that are wanted of one part of rollup rows, in the order that `_sum_rows` reads them."""
-    counts = [f"count_{slot % SLOTS + 1}" for slot in wanted.counts]
-    return (*(("events",) if wanted.events else ()), *counts)
-
-
-def _sum_rows(row: Sequence[str], wanted: Wanted, *, told: bool) -> SumRows:
-    columns = iter(row)
-    return SumRows(
-        from_column(next(columns)),
-        from_column(next(columns)) if told else None,
-        from_column(next(columns)) if wanted.events else None,
-        {slot: from_column(next(columns)) for slot in wanted.counts},
-        {slot: _nanos(next(columns)) for slot in wanted.sums},
-    )
-
-
-def _nanos(folded: str) -> list[int]:
-    """Read a column that `joined` wrote; limbs, which are a text each there, come once in a blue moon."""
-    if _QUOTE not in folded:
-        return from_column(folded)
-    read = msgspec.json.decode(folded, type=list[int | str])
-    return [one if isinstance(one, int) else from_limbs(*map(int, one.split())) for one in read]
-
-
-_QUOTE = '"'
 _EMPTY = "[]"
 
 

@@ -14,15 +14,15 @@ from sqlalchemy.sql.elements import TextClause
 
 from tallybook.core.number import NANOS
 from tallybook.ledger.hot import Hot
-from tallybook.ledger.rows import fold_columns, unfold
+from tallybook.ledger.rows import fold_columns, once
 from tallybook.ledger.tables import LIMBS, SLOT, SLOTS
+from tallybook.ledger.usage_groups import GroupForm, Groups
 
 UNITS_JOINED_MAX, NANOS_JOINED_MAX = 4 * 10**9, 4 * 10**18
 """Up to which units and nanos make one number of 64 bits together."""
 
 _SEGMENT = [(name, "bigint") for name in ("level", "low", "high", "window_no", "stride")]
 _MINUTES = [(name, "bigint") for name in ("low", "high", "window_no", "stride", "size")]
-_GROUP = [(name, "bigint") for name in ("series_no", "group_no")]
 _MINE = "r.account_no = :account_no AND r.type_no = :type_no"
 _OF_ROLLUPS = "s.window_no + s.stride * (r.bucket - s.low)"
 _OF_RUN = "r.bucket + :shift"
@@ -39,36 +39,26 @@ def _columns(slots: Sequence[int]) -> str:
     return "".join(f", sum(r.{name}) AS {name}" for name in _names(slots))
 
 
-def once(parameter: str, columns: Sequence[tuple[str, str]], *, sqlite: bool) -> str:
-    """Return rows unfolded once, before the join.
-
-    SQLite would otherwise read the JSON again for every rollup; a limit keeps it from doing so, and integers can be
-    indexed.
-    """
-    rows = unfold(parameter, columns, sqlite=sqlite)
-    if not sqlite:
-        return rows
-    return f"SELECT {', '.join(f'CAST({n} AS INTEGER) AS {n}' for n, _ in columns)} FROM ({rows}) LIMIT -1"
-
-
 class Form(NamedTuple):
     """How a statement looks that adds sums up.
 
     Attributes:
         columns: Which of SUMS it adds up.
         sums: Of which slots it adds up the limbs, and joins them (see `joined`).
-        listed: Whether the series that count are listed; all of the type count otherwise.
-        told: Whether it says in which group a row is; all rows are in one otherwise.
+        wholes: Of which it adds them up and takes the units (see `whole`).
+        groups: Which series count, and in which groups.
         most: How many rollups it may read one by one where nobody knows how many there are.
         sqlite: For which store it is.
+        parted: Whether there are several parts of a row, so that it has to say which.
     """
 
     columns: tuple[str, ...]
     sums: tuple[int, ...]
-    listed: bool
-    told: bool
+    wholes: tuple[int, ...]
+    groups: GroupForm
     most: int
     sqlite: bool
+    parted: bool = True
 
 
 def joined(row: str, slot: int, *, sqlite: bool) -> str:
@@ -88,20 +78,19 @@ def joined(row: str, slot: int, *, sqlite: bool) -> str:
     return f"CASE WHEN {fits} THEN {unit} * {NANOS} + {nano} ELSE {beyond} END"
 
 
-class _Groups:
-    """How the rows of a statement are put in groups: by a list of series, or all in group 0.
+def whole(row: str, slot: int, *, sqlite: bool) -> str:
+    """Return the units of one sum that has no fraction, which are shorter than nanos; or its limbs, as a text."""
+    giga, unit, nano = (f"{row}.{limb}_{slot % SLOTS + 1}" for limb in LIMBS)
+    limbs = f"{giga} || ' ' || {unit} || ' ' || {nano}"
+    if not sqlite:
+        unit, limbs = f"to_jsonb({unit})", f"to_jsonb({limbs})"  # both in one column
+    return f"CASE WHEN {giga} = 0 AND {nano} = 0 THEN {unit} ELSE {limbs} END"
 
-    A list that is not *told* apart only says which series count, which is looked up in less time than it is joined.
-    """
 
-    def __init__(self, *, grouped: bool, sqlite: bool, told: bool = True) -> None:
-        is_joined = grouped and told
-        self.number = "g.group_no" if is_joined else "0"
-        self.list = f"WITH g AS MATERIALIZED ({once('groups', _GROUP, sqlite=sqlite)}) " if is_joined else ""
-        self.join = " CROSS JOIN g" if is_joined else ""
-        self.match = " AND g.series_no = r.series_no" if is_joined else ""
-        if grouped and not told:
-            self.match = f" AND r.series_no IN (SELECT series_no FROM ({unfold('groups', _GROUP, sqlite=sqlite)}) g)"
+def _sums(row: str, form: Form) -> list[str]:
+    """Return what is told of the limbs of *row*."""
+    joint = [joined(row, slot, sqlite=form.sqlite) for slot in form.sums]
+    return joint + [whole(row, slot, sqlite=form.sqlite) for slot in form.wholes]
 
 
 @lru_cache(maxsize=256)
@@ -117,45 +106,47 @@ def some_rows_sql(form: Form) -> Hot:
 
 
 def _rows_sql(form: Form, most: int | None) -> Hot:
-    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
-    columns = [groups.number] if form.told else []
+    groups = Groups(form.groups, sqlite=form.sqlite)
+    columns = [groups.number] if form.groups.told else []
     columns += [f"r.{name}" for name in form.columns]
-    columns += [joined("r", slot, sqlite=form.sqlite) for slot in form.sums]
-    names, run = [_OF_RUN, *columns], _run_source(groups)
+    columns += _sums("r", form)
+    names, run = [_OF_RUN, *columns], _run_source(groups, form)
     if most is not None:
         picks = ", ".join(f"{column} AS c{place}" for place, column in enumerate(names))
         names = [f"c{place}" for place in range(len(names))]
         run = f"FROM (SELECT {picks} {run} LIMIT {most}) x"  # no parameter: SQLite would plan anew each time
-    recent = fold_columns((_OF_RECENT, *columns), _recent_source(groups, sqlite=form.sqlite), sqlite=form.sqlite)
+    recent = fold_columns((_OF_RECENT, *columns), _recent_source(groups, form), sqlite=form.sqlite)
     return Hot(f"{groups.list}{fold_columns(names, run, sqlite=form.sqlite)} UNION ALL {recent}")
 
 
 @lru_cache(maxsize=256)
 def run_sql(form: Form) -> Hot:
     """Return the sums of one run of buckets, bucket by bucket: the order of the key, so nothing is sorted."""
-    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
-    recent = _recent_source(groups, sqlite=form.sqlite)
-    return _added_up(form, groups, ((_OF_RUN, _run_source(groups), "r.bucket"), (_OF_RECENT, recent, "1")))
+    groups = Groups(form.groups, sqlite=form.sqlite)
+    recent = _recent_source(groups, form)
+    return _added_up(form, groups, ((_OF_RUN, _run_source(groups, form), "r.bucket"), (_OF_RECENT, recent, "1")))
 
 
 @lru_cache(maxsize=256)
 def sums_sql(form: Form) -> Hot:
     """Return the sums of any segments by window."""
-    groups = _Groups(grouped=form.listed, told=form.told, sqlite=form.sqlite)
+    groups = Groups(form.groups, sqlite=form.sqlite)
     rollups = (
         f"FROM ({once('rows', _SEGMENT, sqlite=form.sqlite)}) s CROSS JOIN rollups r{groups.join}"
-        f" WHERE {_MINE} AND {_IN_SEGMENT} AND r.part = :part{groups.match}"
+        f" WHERE {_MINE} AND {_IN_SEGMENT}{_part(form)}{groups.match}"
     )
-    recent = _recent_source(groups, sqlite=form.sqlite)
+    recent = _recent_source(groups, form)
     return _added_up(form, groups, ((_OF_ROLLUPS, rollups, "1"), (_OF_RECENT, recent, "1")))
 
 
-def _added_up(form: Form, groups: _Groups, arms: Sequence[tuple[str, str, str]]) -> Hot:
+def _added_up(form: Form, groups: Groups, arms: Sequence[tuple[str, str, str]]) -> Hot:
     """Return the statement that adds up each of *arms*: a window, its source, and what tells windows apart there."""
-    limbs = [f"{limb}_{slot % SLOTS + 1}" for slot in form.sums for limb in LIMBS]
+    limbs = [f"{limb}_{slot % SLOTS + 1}" for slot in form.sums + form.wholes for limb in LIMBS]
     sums = "".join(f", sum(r.{name}) AS {name}" for name in (*form.columns, *limbs))
-    totals = [joined("x", slot, sqlite=form.sqlite) for slot in form.sums]
-    grp, told, by_group = (f", {groups.number} AS grp", ("grp",), f", {groups.number}") if form.told else ("", (), "")
+    totals = _sums("x", form)
+    grp, told, by_group = (
+        (f", {groups.number} AS grp", ("grp",), f", {groups.number}") if form.groups.told else ("", (), "")
+    )
     folded = [
         fold_columns(
             ("w", *told, *form.columns, *totals),
@@ -167,24 +158,28 @@ def _added_up(form: Form, groups: _Groups, arms: Sequence[tuple[str, str, str]])
     return Hot(groups.list + " UNION ALL ".join(folded))
 
 
-def _run_source(groups: _Groups) -> str:
+def _run_source(groups: Groups, form: Form) -> str:
     return (
         f"FROM rollups r{groups.join} WHERE {_MINE} AND r.level = :level AND r.bucket >= :low AND r.bucket < :high"
-        f" AND r.part = :part{groups.match}"
+        f"{_part(form)}{groups.match}"
     )
 
 
-def _recent_source(groups: _Groups, *, sqlite: bool) -> str:
+def _recent_source(groups: Groups, form: Form) -> str:
     return (
-        f"FROM ({once('minutes', _MINUTES, sqlite=sqlite)}) s CROSS JOIN recent r{groups.join}"
-        f" WHERE {_MINE} AND {_IN_MINUTES} AND r.part = :part{groups.match}"
+        f"FROM ({once('minutes', _MINUTES, sqlite=form.sqlite)}) s CROSS JOIN recent r{groups.join}"
+        f" WHERE {_MINE} AND {_IN_MINUTES}{_part(form)}{groups.match}"
     )
+
+
+def _part(form: Form) -> str:
+    return " AND r.part = :part" if form.parted else ""
 
 
 @lru_cache(maxsize=16)
 def by_place_sql(table: str, wanted: str, *, grouped: bool, sqlite: bool) -> Hot:
     """Return the greatest mark, or the distinct values, of any segments by window: these are in one place only."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    groups = Groups(GroupForm(picked=grouped, told=grouped), sqlite=sqlite)
     source = (
         f"FROM ({once('rows', _SEGMENT, sqlite=sqlite)}) s CROSS JOIN {table} r{groups.join}"
         f" WHERE {_MINE} AND {_IN_SEGMENT}{groups.match} AND r.place = :place"
@@ -221,7 +216,7 @@ _TAKEN_BACK = "coalesce((SELECT o.events FROM {} o WHERE {} AND {}), 0)"
 @lru_cache(maxsize=4)
 def first_minute_sql(*, grouped: bool, sqlite: bool) -> Hot:
     """Return the first minute in which a series has events that were not all taken back."""
-    groups = _Groups(grouped=grouped, sqlite=sqlite)
+    groups = Groups(GroupForm(picked=grouped, told=grouped), sqlite=sqlite)
     firsts = []
     for table, at, level, other, same in (
         ("rollups", "bucket", "r.level = 0 AND ", "recent", "o.minute = r.bucket"),

@@ -242,7 +242,8 @@ def write_points(step: Step, answers: Sequence[Answer]) -> list[TimePoint]:
     """Return one point a bucket, ascending, zeros included."""
     requests, errors, latency, timed = answers
     texts = start_texts(requests.question.windows, _POINT_TEXTS[step])
-    means = whole_means(latency.values, timed.values)
+    is_whole = latency.is_whole and timed.is_whole
+    means = whole_means(*((latency.counts, timed.counts) if is_whole else (latency.values, timed.values)))
     return list(map(TimePoint, texts, requests.counts, errors.counts, means))
 
 
