@@ -155,15 +155,16 @@ class View:
 
     def add_rows(self, sums: SumRows, numbers: Sequence[int]) -> None:
         """Count rows of sums, which are of the groups of these *numbers*."""
-        lines = self._lines(numbers)
         values = self._values_of(sums)
+        lines = self._lines(numbers)
         if values is None:
             return
         there = [line for line in lines.values() if line is not None]
         rows: Iterable[tuple[int, int]] = zip(sums.windows, values, strict=True)
         if sums.groups is not None and any(line is not there[0] for line in there):
-            for (window, value), group in zip(rows, sums.groups, strict=True):
-                if (line := lines[group]) is not None:
+            those = map(lines.__getitem__, sums.groups)
+            for window, value, line in zip(sums.windows, values, those, strict=True):
+                if line is not None:
                     line[window] += value
         elif there:
             only = there[0]
