@@ -6,7 +6,7 @@ in its own transaction. Once many are held they are written as a run (see `key_r
 reads the list again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from tallybook.ledger.key_runs import KeyRuns, look_up
 from tallybook.ledger.sieve import PARTS, Sieve
 
 HELD_MAX = 400_000
-"""Identities held in memory before they begin to move; half as many again come until they have: about 30 MB."""
+"""Identities held in memory before they begin to move; half as many again come until they have: about 25 MB."""
 MOVED_MIN = 1_000
 """Fewest identities that move at once."""
 SEQ_BITS = 20
@@ -63,18 +63,6 @@ class _State:
     upto: int = 0
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What a batch has taken so far: its entries, bundle by bundle."""
-
-    number: int
-    fresh: list[bytes] = field(default_factory=list)
-
-    def find(self, identity: bytes) -> bytes | None:
-        """Return the entry of an identity, None if it was not taken."""
-        return next((found for of_bundle in self.fresh if (found := find_sorted(of_bundle, identity))), None)
-
-
 class HeldIdentities:
     """Takes identities in memory, behind a log; for SQLite, where one connection writes."""
 
@@ -87,25 +75,25 @@ class HeldIdentities:
         self._sieve = Sieve(lane)
         self._runs = KeyRuns(lane)
         self._fresh: list[bytes] = []
+        """Entries that this transaction takes, bundle by bundle."""
         self._now = self._kept = _State()
 
     def claim(self, connection: Connection, asked: Sequence[Asked], batch_no: int) -> list[Taken]:
-        """Take what is free; return what was not."""
+        """Take what is free; return what was not. One transaction may hold several batches."""
         self._load(connection)
-        if self._now.run_no is None and len(self._now.held) > self._held_max:
+        if self._now.run_no is None and len(self._now.held) > self._held_max and not self._fresh:
             self._begin(connection)
-        batch, taken = _Batch(batch_no), list[Taken]()
+        taken, before = list[Taken](), len(self._fresh)
         every = [of_bundle.claims for of_bundle in asked]
         perhaps = [self._sieve.sift(claims) for claims in every]
         known = self._look_up(connection, every, perhaps)
         for bundle, claims in enumerate(every):
-            refused = _refused(claims, perhaps[bundle], known, batch)
+            refused = self._refused(claims, perhaps[bundle], known)
             taken += [(bundle, claims.seq(place), is_same) for place, is_same in refused.items()]
             entries = claims.entries_less(refused) if refused else claims.entries
-            batch.fresh.append(placed(entries, batch_no << SEQ_BITS))
-        if keys := b"".join(batch.fresh):
+            self._fresh.append(placed(entries, batch_no << SEQ_BITS))
+        if keys := b"".join(self._fresh[before:]):
             _LOG.change(connection, {"lane": self._lane, "batch_no": batch_no, "keys": keys})
-            self._fresh = batch.fresh
             self._now = replace(self._now, last=batch_no)
         self._move(connection, len(keys) // ENTRY_BYTES)
         return taken
@@ -153,6 +141,21 @@ class HeldIdentities:
                     known[identity] = entry
         return known | look_up(connection, left) if left else known
 
+    def _refused(self, claims: Claims, perhaps: Sequence[int], known: Mapping[bytes, bytes]) -> dict[int, bool]:
+        """Return, for the places of claims that are not free, whether the one that came first says the same."""
+        refused = {}
+        for place in perhaps:
+            identity = claims.identity(place)
+            just_taken = (find_sorted(entries, identity) for entries in self._fresh)
+            entry = known.get(identity) or next(filter(None, just_taken), None)
+            if entry is not None:
+                refused[place] = claims.digest(place) == digest_of(entry)
+        first = 0
+        for place in claims.repeats:
+            first = first if claims.identity(first) == claims.identity(place) else place - 1
+            refused.setdefault(place, claims.digest(place) == claims.digest(first))
+        return refused
+
     # --- moving ------------------------------------------------------------------------------------------------------
 
     def _move(self, connection: Connection, come: int) -> None:
@@ -190,21 +193,6 @@ class HeldIdentities:
         _FORGET_LOG.change(connection, {"lane": self._lane, "upto": now.upto})
         last = now.last if (now.last or 0) > now.upto else None
         self._now = replace(now, last=last, moving=Held(), run_no=None)
-
-
-def _refused(claims: Claims, perhaps: Sequence[int], known: dict[bytes, bytes], batch: _Batch) -> dict[int, bool]:
-    """Return, for the places of claims that are not free, whether the one that came first says the same."""
-    refused = {}
-    for place in perhaps:
-        identity = claims.identity(place)
-        entry = known.get(identity) or batch.find(identity)
-        if entry is not None:
-            refused[place] = claims.digest(place) == digest_of(entry)
-    first = 0
-    for place in claims.repeats:
-        first = first if claims.identity(first) == claims.identity(place) else place - 1
-        refused.setdefault(place, claims.digest(place) == claims.digest(first))
-    return refused
 
 
 def batch_holding(connection: Connection, identity: bytes) -> int | None:
