@@ -4,8 +4,10 @@ A commit needs of each event that counts only its identity and its bytes; all el
 adds is made up where it is read, on any thread or in another process, and the lane's thread has little left to do.
 """
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import accumulate
 from operator import add
 from typing import cast
 
@@ -23,6 +25,8 @@ from tallybook.core.scheme import Scheme
 Key = tuple[int, int, int, int]
 """Place of the account in *accounts*, the two halves of the identity, the digest of the payload."""
 
+FEW = 16
+"""Of fewer than one event in so many the lines are looked up by their ends, and not all split."""
 
 OpenHead = tuple[int, int, int | None]
 """A `Head` of which the number of the series may be open."""
@@ -37,6 +41,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         packed_keys: The `Key` of each event.
         claims: Their identities as they are taken; nothing of them once events were left out: that comes after.
         lines: Each event as it is kept, as JSON, one on each line.
+        ends: Where the line of each ends, as native 32-bit numbers; nothing of them once events were left out.
         series: (account, type number, dimensions) of every series that is counted.
         rows: (series by its place, minute, events, then how many carried each field and their sum). First comes one of
             each series, in their order, unless some events were left out.
@@ -51,6 +56,7 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     indexes: list[int]
     packed_keys: bytes
     lines: bytes
+    ends: bytes = b""
     claims: Claims = Claims()
     series: list[tuple[int, int, Dimensions]] = []
     rows: list[list[int]] = []
@@ -90,20 +96,27 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
 
     def pending(self, seqs: Iterable[int], scheme: Scheme) -> list[Pending]:
         """Return these events one by one, read again by *scheme*; what does not fit it counts as unmetered."""
-        wanted = list(seqs)
-        return self._pending(wanted, scheme, self.split()) if wanted else []
+        wanted, indexes, keys = list(seqs), self.indexes, self.packed_keys
+        lines = self._few_lines(wanted) if len(wanted) * FEW < len(self) else self.split()
+        return [_read_again(indexes[seq], lines[seq], KEY.unpack_from(keys, seq * KEY.size), scheme) for seq in wanted]
 
-    def _pending(self, seqs: Iterable[int], scheme: Scheme, lines: Sequence[bytes]) -> list[Pending]:
-        indexes, keys = self.indexes, self.packed_keys
-        return [_read_again(indexes[seq], lines[seq], KEY.unpack_from(keys, seq * KEY.size), scheme) for seq in seqs]
+    def _few_lines(self, seqs: Iterable[int]) -> Mapping[int, bytes]:
+        """Return the lines of some events without looking for where all others end."""
+        if not self.ends:
+            return dict(enumerate(self.split()))
+        return {seq: self._lines_of(seq, seq + 1) for seq in seqs}
+
+    def _lines_of(self, start: int, end: int) -> bytes:
+        """Return the lines from one event to before another."""
+        ends = memoryview(self.ends).cast("I")
+        return self.lines[ends[start - 1] + 1 if start else 0 : ends[end - 1]]
 
     def without(self, refused: AbstractSet[int], scheme: Scheme) -> "Bundle":
         """Return the same less some events, which do not count; *seq* of labels, words and calls stays what it was."""
-        lines = self.split()
-        if self.bare_hours:
-            return fold(self._pending([seq for seq in range(len(self)) if seq not in refused], scheme, lines))
+        if self.bare_hours or not self.ends:
+            return fold(self.pending([seq for seq in range(len(self)) if seq not in refused], scheme))
         out, named = Tally(), set[str]()
-        for pending in self._pending(refused, scheme, lines):
+        for pending in self.pending(refused, scheme):
             named.update(value for _, value, _ in pending.labels)
             for reading in pending.readings:
                 out.take(pending.event.account_id, pending.event.time_us, reading)
@@ -111,13 +124,13 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
         marks, uniques, delicate = self.marks, self.uniques, self.delicate
         if not set(delicate).isdisjoint(refused):
             delicate = sorted(set(delicate).difference(refused))
-            marks, uniques = self._delicate_parts(self._pending(delicate, scheme, lines))
+            marks, uniques = self._delicate_parts(self.pending(delicate, scheme))
         rows, changed = self._rows_and(out)
         return Bundle(
             accounts=self.accounts,
             indexes=[index for start, end in runs for index in self.indexes[start:end]],
             packed_keys=b"".join([self.packed_keys[start * KEY.size : end * KEY.size] for start, end in runs]),
-            lines=b"\n".join([line for start, end in runs for line in lines[start:end]]),
+            lines=b"\n".join([self._lines_of(start, end) for start, end in runs]),
             series=self.series,
             rows=rows,
             wide=self.wide or _is_wide(changed),
@@ -150,13 +163,19 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
 
         Rows of no events go.
         """
-        rows, changed = self.rows.copy(), []
+        rows, changed, gone = self.rows.copy(), [], []
+        places = {series: place for place, series in enumerate(self.series)}
+        accounts = {account_id: place for place, account_id in enumerate(self.accounts)}
         for ((account_id, type_no, dimensions), minute), change in tally.rows.items():
-            series = self.series.index((self.accounts.index(account_id), type_no, dimensions))
+            series = places[accounts[account_id], type_no, dimensions]
             place = self._place_of(series, minute)
             rows[place] = [series, minute, *map(add, rows[place][2:], change)]
             changed.append(rows[place])
-        return (rows if all(row[2] for row in changed) else [row for row in rows if row[2]]), changed
+            if not rows[place][2]:
+                gone.append(place)
+        for place in sorted(gone, reverse=True):
+            del rows[place]
+        return rows, changed
 
     def _hours_of(self, rows: Iterable[Sequence[int]], fewer: Collection[int]) -> list[tuple[int, int]]:
         """Return the hours of *rows*, which are fewer than before of some accounts."""
@@ -237,6 +256,7 @@ def bundle_of(folding: Folding) -> Bundle:
         indexes=list(indexes),
         packed_keys=b"".join(map(add, map(PLACE.pack, accounts), identities)),
         lines=b"\n".join(lines),
+        ends=array("I", [end - 1 for end in accumulate([len(line) + 1 for line in lines])]).tobytes(),
         claims=claims_of(identities),
         series=series,
         rows=rows,
