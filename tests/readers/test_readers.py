@@ -91,6 +91,20 @@ def test_a_killed_process_is_replaced(readers: Readers, monkeypatch: pytest.Monk
     assert 1 == readers.alive
 
 
+def test_a_process_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for its answer, or for it to take a large batch, is told to read by himself."""
+    monkeypatch.setattr(crew, "ANSWER_TIMEOUT_S", 1)
+    monkeypatch.setattr(crew, "RESTART_AFTER_S", 0.0)
+    readers = Readers(1)
+    readers.start()
+    for batch in (BATCH, batch_of(0, 4_000)):
+        assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is not None
+        os.kill(child().pid, signal.SIGSTOP)
+        assert readers.read(batch, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is None
+    assert readers.read(BATCH, ADMISSION, SCHEMES[0], lanes=1).result(WAIT_S) is not None
+    readers.close()
+
+
 def batch_of(number: int, events: int) -> Batch:
     """Return a batch unlike those of other numbers."""
     named = ({"id": f"b{number}-{n}", "subject": f"acme-{number}"} for n in range(events))
