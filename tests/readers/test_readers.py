@@ -93,7 +93,7 @@ def test_a_killed_process_is_replaced(readers: Readers, monkeypatch: pytest.Monk
 
 def test_a_process_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for its answer, or for it to take a large batch, is told to read by himself."""
-    monkeypatch.setattr(crew, "ANSWER_TIMEOUT_S", 1)
+    monkeypatch.setattr(crew, "ANSWER_TIMEOUT_S", 1.0)
     monkeypatch.setattr(crew, "RESTART_AFTER_S", 0.0)
     readers = Readers(1)
     readers.start()

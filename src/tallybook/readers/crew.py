@@ -19,9 +19,9 @@ from tallybook.core.event import Admission
 from tallybook.core.intake import Prepared
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
-from tallybook.readers.letters import Read, Rules, Unable, Work, bound_waits, receive, send
+from tallybook.readers.letters import Read, Rules, Unable, Work, receive, send
 
-ANSWER_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 30.0
 """The largest batch takes well below a second; a reader that says nothing for so long is ended."""
 AHEAD_BYTES_MAX = 4 * 1024 * 1024
 """A batch of at most so many is sent to a reader while it reads another, so that it need not wait for the next."""
@@ -203,7 +203,7 @@ class _Reader:
             return False
         finally:
             its.close()
-        bound_waits(mine, ANSWER_TIMEOUT_S)
+        mine.settimeout(ANSWER_TIMEOUT_S)
         self._connection, self._rules = mine, None
         return True
 

@@ -1,7 +1,6 @@
 """What a server and its readers say to each other: msgpack behind a length, over a pair of sockets.
 
-Both ends are ours and of one release, so there is no version in it. Sockets block, and a letter goes or comes in as few
-calls as can be: after each, a thread of the server has to wait for the interpreter's lock.
+Both ends are ours and of one release, so there is no version in it.
 """
 
 import socket
@@ -19,8 +18,6 @@ from tallybook.core.scheme import Generation
 LETTER_BYTES_MAX = 512 * 1024 * 1024
 """Far above what any request comes to; a length beyond it means that the two ends have lost each other."""
 _LENGTH = struct.Struct("<I")
-_TIMEVAL = struct.Struct("@ll")
-"""Seconds and microseconds, as the system's sockets take them."""
 
 
 class Rules(msgspec.Struct, tag="rules"):
@@ -60,13 +57,6 @@ class Unable(msgspec.Struct, tag="unable"):
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def bound_waits(connection: socket.socket, timeout_s: int) -> None:
-    """Have every wait of a blocking socket fail after so long; by the system, as Python's own timeout makes it poll."""
-    connection.settimeout(None)
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(timeout_s, 0))
-
-
 def send(connection: socket.socket, letter: msgspec.Struct) -> None:
     """Send one letter.
 
@@ -75,7 +65,8 @@ def send(connection: socket.socket, letter: msgspec.Struct) -> None:
         OverflowError: For numbers beyond 64 bits; nothing was sent then.
     """
     written = _encode(letter)
-    connection.sendall(b"".join((_LENGTH.pack(len(written)), written)))
+    connection.sendall(_LENGTH.pack(len(written)))
+    connection.sendall(written)
 
 
 def receive(connection: socket.socket, decoder: "msgspec.msgpack.Decoder[Any]") -> Any:
@@ -101,7 +92,7 @@ def _exactly(connection: socket.socket, size: int) -> bytearray | None:
     buffer = bytearray(size)
     view, at = memoryview(buffer), 0
     while at < size:
-        got = connection.recv_into(view[at:], 0, socket.MSG_WAITALL)
+        got = connection.recv_into(view[at:])
         if not got:
             if at:
                 raise OSError("a letter was cut short")
