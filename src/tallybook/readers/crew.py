@@ -25,6 +25,8 @@ ANSWER_TIMEOUT_S = 30.0
 """The largest batch takes well below a second; a reader that says nothing for so long is ended."""
 AHEAD_BYTES_MAX = 4 * 1024 * 1024
 """A batch of at most so many is sent to a reader while it reads another, so that it need not wait for the next."""
+ROOM_BYTES = 1024 * 1024
+"""What a socket is asked to hold, so that neither end waits for the other to take a letter; systems give less."""
 RESTART_AFTER_S = 5.0
 """At least so long between two starts of a reader, so that one which cannot live costs little."""
 
@@ -192,6 +194,8 @@ class _Reader:
             return False
         self._started_s = now_s
         mine, its = socket.socketpair()
+        for end in (mine, its):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM_BYTES)
         command = [sys.executable, "-P", "-m", "tallybook.readers.child", str(its.fileno())]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
