@@ -16,6 +16,7 @@ ENTRY = struct.Struct(">qqqq")
 IDENTITY = struct.Struct(">qq")
 """The first two of them, in whose order, as bytes, identities are kept."""
 ENTRY_BYTES, IDENTITY_BYTES = ENTRY.size, IDENTITY.size
+_SEQ_BYTES = 8
 
 WORDS = 1 << 22
 """Over so many words of 30 bits identities are spread, each with up to four bits of its own (see `ledger.sieve`)."""
@@ -85,8 +86,7 @@ def claims_of(identities: Sequence[bytes]) -> Claims:
     """Return the claims of events, each given by what `identity` returned."""
     if len(identities) == 1:
         return _claim_of(identities[0])
-    asked = sorted(zip([known_by[:IDENTITY_BYTES] for known_by in identities], range(len(identities)), strict=True))
-    return _laid_out([_ENTRY.pack(identities[seq], seq) for _, seq in asked])
+    return _laid_out(sorted(map(_ENTRY.pack, identities, range(len(identities)))))
 
 
 def spots_of(entries: bytes) -> "tuple[array[int], array[int]]":
@@ -98,14 +98,20 @@ def spots_of(entries: bytes) -> "tuple[array[int], array[int]]":
     )
 
 
-def _laid_out(entries: Sequence[bytes]) -> Claims:
-    packed = b"".join(entries)
-    words, masks = spots_of(packed)
+def _laid_out(entries: list[bytes]) -> Claims:
+    """Return the claims of entries that are in their order."""
     repeats = list[int]()
     if len({entry[:IDENTITY_BYTES] for entry in entries}) < len(entries):
+        entries.sort(key=_by_seq)  # they were in the order of their digests
         following = enumerate(pairwise(entries), start=1)
         repeats = [place for place, (one, other) in following if one[:IDENTITY_BYTES] == other[:IDENTITY_BYTES]]
+    packed = b"".join(entries)
+    words, masks = spots_of(packed)
     return Claims(packed, words.tobytes(), masks.tobytes(), repeats)
+
+
+def _by_seq(entry: bytes) -> tuple[bytes, bytes]:
+    return entry[:IDENTITY_BYTES], entry[-_SEQ_BYTES:]
 
 
 def _claim_of(known_by: bytes) -> Claims:
