@@ -20,7 +20,7 @@ from tallybook.core.intake import read_batch
 from tallybook.core.key import Caller
 from tallybook.core.scheme import Scheme, make_scheme
 from tallybook.core.usual import Batch
-from tallybook.readers.letters import Read, Rules, Unable, Work, receive, send
+from tallybook.readers.letters import AHEAD_MAX, Read, Rules, Unable, Work, receive, send
 
 _GC_THRESHOLDS = (50_000, 20, 100)
 """A batch is many small objects, none of them in a cycle."""
@@ -58,8 +58,8 @@ def serve(connection: socket.socket) -> None:
 
 
 def _ahead(connection: socket.socket) -> Iterator[Rules | Work]:
-    """Yield what comes; the next letter is taken in while one is read."""
-    letters: Queue[Rules | Work | None] = Queue(1)
+    """Yield what comes; the next letters are taken in while one is read."""
+    letters: Queue[Rules | Work | None] = Queue(AHEAD_MAX)
 
     def take() -> None:
         try:

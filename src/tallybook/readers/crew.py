@@ -19,12 +19,12 @@ from tallybook.core.event import Admission
 from tallybook.core.intake import Prepared
 from tallybook.core.scheme import Scheme
 from tallybook.core.usual import Batch
-from tallybook.readers.letters import Read, Rules, Unable, Work, receive, send
+from tallybook.readers.letters import AHEAD_MAX, Read, Rules, Unable, Work, receive, send
 
 ANSWER_TIMEOUT_S = 30.0
 """The largest batch takes well below a second; a reader that says nothing for so long is ended."""
 AHEAD_BYTES_MAX = 4 * 1024 * 1024
-"""A batch of at most so many is sent to a reader while it reads another, so that it need not wait for the next."""
+"""Largest batch that is sent ahead."""
 ROOM_BYTES = 1024 * 1024
 """What a socket is asked to hold, so that neither end waits for the other to take a letter; systems give less."""
 RESTART_AFTER_S = 5.0
@@ -155,8 +155,8 @@ class _Reader:
             self._lose(error)
 
     def _go_ahead(self) -> None:
-        """Send the process what it is to read next, so that it need not wait for it."""
-        if len(self._asked) <= 1 and self._connection is not None and (ahead := self._readers.job_ahead()):
+        """Send the process what it is to read next."""
+        while len(self._asked) <= AHEAD_MAX and self._connection is not None and (ahead := self._readers.job_ahead()):
             self._ask(ahead)
 
     def _answer(self) -> Prepared | None:

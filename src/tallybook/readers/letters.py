@@ -17,6 +17,8 @@ from tallybook.core.scheme import Generation
 
 LETTER_BYTES_MAX = 512 * 1024 * 1024
 """Far above what any request comes to; a length beyond it means that the two ends have lost each other."""
+AHEAD_MAX = 2
+"""So many batches are sent to a reader while it reads another, so that it need not wait for the next."""
 _LENGTH = struct.Struct("<I")
 
 
