@@ -127,6 +127,17 @@ def test_each_gets_what_was_read_of_its_own_batch(
         assert read_batch(batch, ADMISSION, SCHEMES[0]).bundles == read.bundles
 
 
+def test_batches_ahead_may_each_bring_other_rules(readers: Readers) -> None:
+    """However large they and their answers are, neither end waits for the other for ever."""
+    batches = [batch_of(number, 4_000) for number in range(6)]
+    of = [scheme(1 + number % 2) for number in range(6)]
+    asked = [readers.read(batch, ADMISSION, one, lanes=1) for batch, one in zip(batches, of, strict=True)]
+    for batch, one, promise in zip(batches, of, asked, strict=True):
+        read = promise.result(WAIT_S)
+        assert read is not None
+        assert read_batch(batch, ADMISSION, one).bundles == read.bundles
+
+
 def test_a_process_killed_with_work_ahead_leaves_nobody_waiting(
     readers: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

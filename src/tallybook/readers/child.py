@@ -59,7 +59,7 @@ def serve(connection: socket.socket) -> None:
 
 def _ahead(connection: socket.socket) -> Iterator[Rules | Work]:
     """Yield what comes; the next letters are taken in while one is read."""
-    letters: Queue[Rules | Work | None] = Queue(AHEAD_MAX)
+    letters: Queue[Rules | Work | None] = Queue(2 * AHEAD_MAX)  # each may bring new rules
 
     def take() -> None:
         try:
