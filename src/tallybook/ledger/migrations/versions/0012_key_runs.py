@@ -14,7 +14,7 @@ depends_on: str | Sequence[str] | None = None
 
 RUN_ENTRIES = 500_000
 """Most identities of a run made here: so many are sorted in memory, in some 60 MB."""
-_BLOCK_ENTRIES, _SEQ_BITS = 125, 20
+_BLOCK_ENTRIES, _SEQ_BITS, _IDENTITY_BYTES = 125, 20, 16
 _ENTRY = struct.Struct(">qqqq")
 """The two halves of an identity, the digest, and a place in the bundle; before that one, from now on, the batch."""
 _HEAD, _ACCOUNT = struct.Struct(">III"), struct.Struct(">qI")
@@ -52,18 +52,23 @@ def upgrade() -> None:
 
 
 def _taken(connection: sa.Connection) -> Iterator[bytes]:
-    """Yield the entries of all identities."""
-    stored = connection.exec_driver_sql("SELECT key_hi, key_lo, digest, batch_no, seq FROM event_keys")
-    for *known_by, batch_no, seq in stored:
-        yield _ENTRY.pack(*known_by, (batch_no << _SEQ_BITS) + seq)
-    for batch_no, listed in connection.exec_driver_sql("SELECT batch_no, keys FROM key_log"):
+    """Yield the entries of all identities: those that are listed, then those that are stored and not listed as well."""
+    listed = set[bytes]()
+    for batch_no, keys in connection.exec_driver_sql("SELECT batch_no, keys FROM key_log"):
         at = 0
-        while at < len(listed):
-            accounts, count, _ = _HEAD.unpack_from(listed, at)
+        while at < len(keys):
+            accounts, count, _ = _HEAD.unpack_from(keys, at)
             start = at + _HEAD.size + accounts * _ACCOUNT.size
             at = start + count * _ENTRY.size
-            for *known_by, seq in _ENTRY.iter_unpack(listed[start:at]):
-                yield _ENTRY.pack(*known_by, (batch_no << _SEQ_BITS) + seq)
+            for *known_by, seq in _ENTRY.iter_unpack(keys[start:at]):
+                entry = _ENTRY.pack(*known_by, (batch_no << _SEQ_BITS) + seq)
+                listed.add(entry[:_IDENTITY_BYTES])
+                yield entry
+    stored = connection.exec_driver_sql("SELECT key_hi, key_lo, digest, batch_no, seq FROM event_keys")
+    for *known_by, batch_no, seq in stored:
+        entry = _ENTRY.pack(*known_by, (batch_no << _SEQ_BITS) + seq)
+        if entry[:_IDENTITY_BYTES] not in listed:
+            yield entry
 
 
 def _write(connection: sa.Connection, run: Sequence[bytes]) -> None:
@@ -73,5 +78,5 @@ def _write(connection: sa.Connection, run: Sequence[bytes]) -> None:
     blocks = [run[at : at + _BLOCK_ENTRIES] for at in range(0, len(run), _BLOCK_ENTRIES)]
     connection.execute(
         sa.text("INSERT INTO key_blocks (run_no, first, keys) VALUES (:run_no, :first, :keys)"),
-        [{"run_no": run_no, "first": block[0][:16], "keys": b"".join(block)} for block in blocks],
+        [{"run_no": run_no, "first": block[0][:_IDENTITY_BYTES], "keys": b"".join(block)} for block in blocks],
     )
