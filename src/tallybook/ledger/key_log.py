@@ -197,6 +197,8 @@ class HeldIdentities:
 
 def batch_holding(connection: Connection, identity: bytes) -> int | None:
     """Return the batch of an identity, None if it was not taken."""
-    logged = (find(keys, identity) for (keys,) in _HOLDING.rows(connection, {"key": identity}))
-    entry = look_up(connection, [identity]).get(identity) or next(filter(None, logged), None)
+    entry = look_up(connection, [identity]).get(identity)
+    if entry is None:
+        logged = (find(keys, identity) for (keys,) in _HOLDING.rows(connection, {"key": identity}))
+        entry = next(filter(None, logged), None)
     return None if entry is None else int(ENTRY.unpack(entry)[3]) >> SEQ_BITS
