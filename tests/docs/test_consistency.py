@@ -97,7 +97,7 @@ def test_on_a_full_disk_writes_are_refused_and_reads_go_on(tmp_path):
     """
     with open_desk(tmp_path) as desk:
         desk.send(message("m0", "acme"))
-        with desk.house.ledger.engine.connect() as connection:
+        with desk.house.ledger.writing() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         events = [message(f"m{number}", "acme", agent_id=f"agent-{number}") for number in range(2_000)]
@@ -105,7 +105,7 @@ def test_on_a_full_disk_writes_are_refused_and_reads_go_on(tmp_path):
         assert 503 == answer.status_code
         assert "1" == answer.headers["retry-after"]
         assert "1" == total(desk)
-        with desk.house.ledger.engine.connect() as connection:
+        with desk.house.ledger.writing() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1073741823")
         assert (1_999, 1) == tuple(desk.send(*events)[outcome] for outcome in ("accepted", "conflict"))
         assert "2000" == total(desk)

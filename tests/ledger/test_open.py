@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InternalError
 
 from tallybook.core.errors import StartRefused, Unavailable
+from tallybook.ledger import lending
 from tallybook.ledger import open as opening
-from tallybook.ledger import readers
 from tallybook.ledger.open import READERS_MAX, SQLITE_FLOOR, Ledger, check_sqlite, sqlite_url
 
 COUNT = text("SELECT count(*) FROM ledger_info WHERE key LIKE 'test%'")
@@ -140,7 +140,7 @@ def test_readers_do_not_wait_for_a_writer(ledger: Ledger) -> None:
 
 def test_a_reader_too_many_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When all connections are lent the refusal is ours, not the driver's."""
-    monkeypatch.setattr(readers, "LEND_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(lending, "LEND_TIMEOUT_S", 0.05)
     ledger = Ledger(sqlite_url(tmp_path))
     held = [ledger._readers.lend() for _ in range(READERS_MAX)]
     for one in held:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from tallybook.core.changes import Changes, Changing
 from tallybook.core.errors import StartRefused, Unavailable
 from tallybook.core.figures import Figures
-from tallybook.ledger.readers import PostgresReaders, SqliteReaders
+from tallybook.ledger.lending import PostgresLending, SqliteLending
 
 LEDGER_FILE = "ledger.db"
 """The ledger on SQLite, in the data directory."""
@@ -82,14 +82,15 @@ class Ledger:
         if self.is_sqlite:
             check_sqlite()
             self._reader = _sqlite_engine(str(parsed), READER_CACHE_KIB, pool_size=READERS_MAX, query_only=True)
-            self._readers: SqliteReaders | PostgresReaders = SqliteReaders(self._reader, READERS_MAX)
+            self._readers: SqliteLending | PostgresLending = SqliteLending(self._reader, READERS_MAX)
             self._writer = _sqlite_engine(str(parsed), WRITER_CACHE_KIB, pool_size=1, query_only=False)
+            self._writers: SqliteLending | PostgresLending = SqliteLending(self._writer, 1, writing=True)
         else:
             psycopg_url = parsed.set(drivername="postgresql+psycopg")
             # Apart, because who writes may wait for a lane while it has a connection, and the lane has to read.
             self._reader = _postgres_engine(psycopg_url, READERS_MAX, read_only=True)
             self._writer = _postgres_engine(psycopg_url, WRITERS_MAX, read_only=False)
-            self._readers = PostgresReaders(self._reader)
+            self._readers, self._writers = PostgresLending(self._reader), PostgresLending(self._writer)
 
     @property
     def engine(self) -> Engine:
@@ -126,11 +127,7 @@ class Ledger:
         Raises:
             Unavailable: If the store is full, locked or away; nothing was written.
         """
-        with _translated(), self._writer.connect() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
+        with _translated(), self._writers.lend() as connection:
             yield connection
             if self.changes is None:
                 connection.commit()
@@ -146,6 +143,7 @@ class Ledger:
     def close(self) -> None:
         """Close every connection; on SQLite this folds the WAL back into the file."""
         self._readers.close()
+        self._writers.close()
         self._reader.dispose()
         self._writer.dispose()
 

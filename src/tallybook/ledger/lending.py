@@ -1,7 +1,7 @@
-"""Connections that only read, each lent to one snapshot at a time.
+"""Connections, each lent to one snapshot, or to one transaction that writes, at a time.
 
 On SQLite the pool is ours, the connection that was used last first: SQLAlchemy's pool and transactions cost as much as
-the small questions that are asked ten thousand times a second. PostgreSQL is read through SQLAlchemy's pool, which
+the small questions that are asked ten thousand times a second. PostgreSQL is reached through SQLAlchemy's pool, which
 notices when the server was restarted.
 """
 
@@ -18,21 +18,22 @@ from tallybook.core.errors import Unavailable
 LEND_TIMEOUT_S = 30.0
 
 
-class SqliteReaders:
+class SqliteLending:
     """At most *most* connections of *engine*, opened when they are first needed and kept."""
 
-    def __init__(self, engine: Engine, most: int) -> None:
+    def __init__(self, engine: Engine, most: int, *, writing: bool = False) -> None:
         self._engine = engine
+        self._writing = writing
         self._idle: LifoQueue[Connection | None] = LifoQueue()
         for _ in range(most):
             self._idle.put(None)
 
     def lend(self) -> AbstractContextManager[Connection]:
-        """Return a snapshot, to be used as a context.
+        """Return a snapshot, or a transaction that whoever has it commits, to be used as a context.
 
         Entering it raises Unavailable if every connection is busy for LEND_TIMEOUT_S.
         """
-        return _Lent(self._engine, self._idle)
+        return _Lent(self._engine, self._idle, writing=self._writing)
 
     def close(self) -> None:
         """Close the connections that are not lent."""
@@ -45,7 +46,7 @@ class SqliteReaders:
                 connection.close()
 
 
-class PostgresReaders:
+class PostgresLending:
     """The connections of *engine*."""
 
     def __init__(self, engine: Engine) -> None:
@@ -53,7 +54,7 @@ class PostgresReaders:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """Return a snapshot, to be used as a context."""
+        """Return the same as `SqliteLending` does."""
         with self._engine.connect() as connection:
             connection.begin()  # or SQLAlchemy would not know of statements that go to the driver as they are
             yield connection
@@ -63,15 +64,16 @@ class PostgresReaders:
 
 
 class _Lent:
-    """One snapshot on one connection; it goes back when the block ends, however it ends."""
+    """One transaction on one connection; it goes back when the block ends, however it ends."""
 
-    __slots__ = ("_connection", "_driver", "_engine", "_idle")
+    __slots__ = ("_connection", "_driver", "_engine", "_idle", "_writing")
     _connection: Connection
     _driver: Any
 
-    def __init__(self, engine: Engine, idle: "LifoQueue[Connection | None]") -> None:
+    def __init__(self, engine: Engine, idle: "LifoQueue[Connection | None]", *, writing: bool) -> None:
         self._engine = engine
         self._idle = idle
+        self._writing = writing
 
     def __enter__(self) -> Connection:
         try:
@@ -81,7 +83,9 @@ class _Lent:
         try:
             connection = connection or self._engine.connect()
             driver: Any = connection.connection.driver_connection
-            driver.execute("BEGIN")
+            if self._writing:
+                connection.begin()  # only for SQLAlchemy to know: it says nothing to the driver
+            driver.execute("BEGIN IMMEDIATE" if self._writing else "BEGIN")
         except BaseException:
             if connection is not None:
                 connection.close()
