@@ -99,10 +99,9 @@ class _Lent:
     ) -> None:
         back: Connection | None = None
         try:
-            if self._connection.in_transaction():
-                self._connection.rollback()
-            else:
-                self._driver.rollback()
+            if self._writing or self._connection.in_transaction():
+                self._connection.rollback()  # also one that could not be committed, which counts as none
+            self._driver.rollback()
             back = self._connection
         finally:
             if back is None:
