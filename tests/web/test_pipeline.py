@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tallybook.core.key import EVENTS_WRITE
+from tallybook.flows import access
 from tallybook.web.crew import Crew
 from tests.support.client import Desk, message
 
@@ -47,9 +48,10 @@ def test_a_key_that_is_not_remembered_costs_no_trip_of_its_own(desk: Desk, trips
     ("events", "packed", "expected"), [(1, False, 0), (12, False, 0), (60, False, 1), (1, True, 1)]
 )
 def test_few_events_are_read_without_a_thread(
-    desk: Desk, trips: list[object], events: int, packed: bool, expected: int
+    desk: Desk, trips: list[object], monkeypatch: pytest.MonkeyPatch, *, events: int, packed: bool, expected: int
 ) -> None:
     """Many would keep other requests waiting, and what is compressed may be many."""
+    monkeypatch.setattr(access, "CACHE_S", 3_600.0)  # looking a key up is a trip of its own
     body = json.dumps([message(f"e{number}", "acme") for number in range(events)]).encode()
     headers = {"Content-Type": "application/json"} | ({"Content-Encoding": "gzip"} if packed else {})
     for outcome in ("accepted", "duplicate"):
