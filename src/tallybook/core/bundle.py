@@ -97,14 +97,11 @@ class Bundle(msgspec.Struct, array_like=True, gc=False):
     def pending(self, seqs: Iterable[int], scheme: Scheme) -> list[Pending]:
         """Return these events one by one, read again by *scheme*; what does not fit it counts as unmetered."""
         wanted, indexes, keys = list(seqs), self.indexes, self.packed_keys
-        lines = self._few_lines(wanted) if len(wanted) * FEW < len(self) else self.split()
+        if not wanted:
+            return []
+        is_few = self.ends and len(wanted) * FEW < len(self)
+        lines = {seq: self._lines_of(seq, seq + 1) for seq in wanted} if is_few else self.split()
         return [_read_again(indexes[seq], lines[seq], KEY.unpack_from(keys, seq * KEY.size), scheme) for seq in wanted]
-
-    def _few_lines(self, seqs: Iterable[int]) -> Mapping[int, bytes]:
-        """Return the lines of some events without looking for where all others end."""
-        if not self.ends:
-            return dict(enumerate(self.split()))
-        return {seq: self._lines_of(seq, seq + 1) for seq in seqs}
 
     def _lines_of(self, start: int, end: int) -> bytes:
         """Return the lines from one event to before another."""

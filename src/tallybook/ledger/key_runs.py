@@ -21,6 +21,7 @@ BLOCK_ENTRIES = 125
 FAN = 4
 """So many runs of a level are merged into one."""
 BLOCKS_READ = 1_000
+"""So many blocks are read at once where all are: 4 MiB."""
 
 _WHOLE = Hot(
     "SELECT run_no, level, into_no FROM key_runs r WHERE lane = :lane AND upto_batch IS NULL"
@@ -120,6 +121,8 @@ def _give(
         block = split(keys)
         count = len(block) if bound is None else count_up_to(block, bound)
         given += block[:count]
+        if not count:
+            break
         if count < len(block):
             left = {"start": block[count][:IDENTITY_BYTES], "keys": b"".join(block[count:])}
             _CUT.change(connection, {"run_no": run_no, "first": first} | left)

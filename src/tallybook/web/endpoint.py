@@ -45,6 +45,7 @@ class AccountOf(StrEnum):
 
 
 AT_ONCE_BYTES_MAX = 16 * 1024
+"""Most bytes of a body that is read on the event loop, where an endpoint does not say fewer."""
 
 
 @dataclass(frozen=True, slots=True)
