@@ -16,7 +16,7 @@ def test_every_row_is_read_once(ledger: Ledger, count: int) -> None:
     rows = [(place, None if place % 3 else f"it's “{place}” 数") for place in range(count)]
     found = Bulk("SELECT s.word, s.place FROM ({rows}) s", COLUMNS, sqlite=ledger.is_sqlite)
     with ledger.reading() as connection:
-        assert rows == sorted((place, word) for word, place in found.rows(connection, rows))
+        assert rows == sorted((place, word) for word, place in found.each(connection, rows))
 
 
 @pytest.mark.parametrize("count", COUNTS)

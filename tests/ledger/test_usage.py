@@ -166,12 +166,12 @@ def test_series_count_however_far_apart_their_numbers_are(works: Works, apart: i
 
 @pytest.mark.parametrize(("series", "one"), [(50_000, 500), (10, 500), (50_000, 3), (1, 1), (0, 500)])
 def test_new_series_are_seen_at_once_whatever_is_remembered(
-    works: Works, monkeypatch: pytest.MonkeyPatch, series: int, one: int
+    works: Works, ledger_url: str, monkeypatch: pytest.MonkeyPatch, series: int, one: int
 ) -> None:
     """Question after question, while series are added by this process and by another, with any room to remember."""
     monkeypatch.setattr(known, "SERIES_KEPT_MAX", series)
     monkeypatch.setattr(known, "LIST_KEPT_MAX", one)
-    with Works(str(works.ledger.engine.url.render_as_string(hide_password=False))) as other:
+    with Works(ledger_url) as other:
         for n in range(8):
             for account_id in ("acme", "evil"):
                 (works, other)[n % 2].write([job(f"{n}", account_id, worker=f"w{n}", cpu=n)])

@@ -36,14 +36,11 @@ class Bulk:
             return self._whole.change(connection, {"rows": to_json(rows)})
         return sum(cursor.rowcount for cursor in self._run(connection, rows))
 
-    def rows(self, connection: Connection, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-        """Return every row that the statement finds."""
-        if connection.dialect.name != "sqlite":
-            return self._whole.rows(connection, {"rows": to_json(rows)})
-        return list(self.each(connection, rows))
-
     def each(self, connection: Connection, rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
-        """Yield every row that the statement finds on SQLite, one at a time: for rows that may be large."""
+        """Yield every row that the statement finds; on SQLite one at a time, as they may be large."""
+        if connection.dialect.name != "sqlite":
+            yield from self._whole.rows(connection, {"rows": to_json(rows)})
+            return
         for cursor in self._run(connection, rows):
             yield from cursor
 

@@ -92,11 +92,6 @@ class Ledger:
             self._writer = _postgres_engine(psycopg_url, WRITERS_MAX, read_only=False)
             self._readers, self._writers = PostgresLending(self._reader), PostgresLending(self._writer)
 
-    @property
-    def engine(self) -> Engine:
-        """The engine that writes, for migrations."""
-        return self._writer
-
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent snapshot; nothing can be written through it.
